@@ -1,0 +1,1 @@
+"""The pure room: no I/O, no clock, no threads, no paramiko, no prompt_toolkit."""

@@ -1,0 +1,135 @@
+"""What happened, on which host: the one stream from which every view, log, history and API answer is made.
+
+Must not know who shows it. Frozen and slotted; every class survives pickling.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Stream: TypeAlias = Literal["stdout", "stderr"]
+Status: TypeAlias = Literal["ok", "failed", "unreachable", "timeout", "lost", "cancelled"]
+Kind: TypeAlias = Literal[
+    "exit", "signal", "sudo", "transfer", "timeout", "dns", "refused", "unreachable", "hostkey", "auth", "algorithms",
+    "lost", "worker", "cancelled",
+]  # fmt: skip
+
+EXIT_CODES: dict[Status, int] = {"ok": 0, "failed": 1, "timeout": 3, "unreachable": 4, "lost": 4, "cancelled": 130}
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a host's turn did not end well: one or two lines for a person. Never holds a secret."""
+
+    kind: Kind
+    message: str
+    hint: str = ""
+
+
+class Event:
+    """What all events have in common: nothing but their type."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """A job begins on ``hosts`` (names, in order). ``command`` is the line as it was meant."""
+
+    job: int
+    command: str
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Output(Event):
+    """One line that a host printed, without its newline.
+
+    ``eol`` is False for an unfinished last line or a piece of a line over 64 KiB. ``raw`` holds the bytes as they came.
+    """
+
+    job: int
+    host: str
+    stream: Stream
+    raw: bytes
+    eol: bool = True
+
+    @property
+    def data(self) -> str:
+        """The line as text: UTF-8, what is not valid replaced by U+FFFD."""
+        return self.raw.decode("utf-8", "replace")
+
+    @property
+    def data_base64(self) -> str | None:
+        """The bytes themselves where they are not valid UTF-8, else None."""
+        try:
+            self.raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return base64.b64encode(self.raw).decode("ascii")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Event):
+    """Several lines of one host and stream at once: the engine's bulk form of `Output`.
+
+    ``raw`` holds whole lines, each ended by LF; with ``eol`` False the last one is unfinished (and not empty).
+    """
+
+    job: int
+    host: str
+    stream: Stream
+    raw: bytes
+    eol: bool = True
+
+    def lines(self) -> Iterator[Output]:
+        """The same as single `Output` events."""
+        lines = self.raw.split(b"\n")
+        last = lines.pop()
+        for line in lines:
+            yield Output(self.job, self.host, self.stream, line)
+        if not self.eol:
+            yield Output(self.job, self.host, self.stream, last, eol=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Event):
+    """A copy moves: ``bytes`` of ``total`` are done for this host, ``path`` is the file under way."""
+
+    job: int
+    host: str
+    path: str
+    bytes: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Finished(Event):
+    """A host's turn has ended. ``seconds`` from its connect on; ``signal`` without "SIG"."""
+
+    job: int
+    host: str
+    status: Status
+    exit_code: int | None = None
+    signal: str | None = None
+    seconds: float = 0.0
+    error: Failure | None = None
+    may_still_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Event):
+    """The job has ended: how many hosts ended in each status, how long it took, and the exit code of it all."""
+
+    job: int
+    ok: int = 0
+    failed: int = 0
+    unreachable: int = 0
+    timeout: int = 0
+    lost: int = 0
+    cancelled: int = 0
+    seconds: float = 0.0
+    exit_code: int = 0

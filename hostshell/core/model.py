@@ -1,0 +1,164 @@
+"""What hostshell works on: hosts, secrets, tasks and jobs, as plain picklable data.
+
+Must not know where any of it came from or how it is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
+
+HostKeyPolicy: TypeAlias = Literal["ask", "strict", "accept-new"]
+HOST_KEY_POLICIES: tuple[HostKeyPolicy, ...] = ("ask", "strict", "accept-new")
+
+DEFAULT_PORT = 22
+DEFAULT_CONNECT_TIMEOUT = 10.0  # seconds: name, connect, handshake and login together
+DEFAULT_KEEPALIVE = 30.0  # seconds between keepalive messages on an idle connection; 0 is none
+DEFAULT_FANOUT = 64
+
+
+class Secret:
+    """A secret text that shows itself to nobody: ``repr``, ``str`` and ``format`` give ``***``."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        """The text itself. Call it at the last moment and keep no copy."""
+        return self._text
+
+    def __repr__(self) -> str:
+        return "***"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __reduce__(self) -> tuple[type[Secret], tuple[str]]:
+        return (Secret, (self._text,))
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a value stands: ``file`` as it was given, ``line`` counted from 1 (0: nowhere in particular)."""
+
+    file: str
+    line: int = 0
+    section: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+SecretKind: TypeAlias = Literal["literal", "env", "cmd", "keyring", "ask"]
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """How to get a secret: the text itself (``literal``), or ``env:NAME``, ``cmd:COMMAND``, ``keyring:SERVICE/USER``, ``ask``.
+
+    ``argument`` is what follows the colon. ``place`` is where it stands in the inventory: a secret is got once for each place.
+    """
+
+    kind: SecretKind
+    place: Place
+    argument: str = ""
+    literal: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One host as the engine needs it. Live connections exist only inside workers.
+
+    ``connect_timeout`` and ``keepalive`` are seconds. ``known_hosts`` is a file that replaces the user's and the
+    system's known_hosts; None leaves those. ``host_keys`` None means the session's policy. ``accepted_key`` is a host key
+    (``type base64``) that a person has just accepted for this host.
+    """
+
+    name: str
+    address: str
+    port: int = DEFAULT_PORT
+    user: str = ""
+    password: Secret | None = None
+    password_from: SecretSource | None = None
+    key: str | None = None
+    passphrase: Secret | None = None
+    passphrase_from: SecretSource | None = None
+    connect_timeout: float = DEFAULT_CONNECT_TIMEOUT
+    keepalive: float = DEFAULT_KEEPALIVE
+    known_hosts: str | None = None
+    host_keys: HostKeyPolicy | None = None
+    accepted_key: str | None = None
+
+
+HOST_FIELD = "{host}"  # stands for the host's name in a task's texts
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run ``command`` in the host's login shell."""
+
+    command: str
+
+    def for_host(self, name: str) -> Run:
+        """The task as it is for one host: ``{host}`` becomes its name, and nothing else is ever rewritten."""
+        return replace(self, command=self.command.replace(HOST_FIELD, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Ping:
+    """Log in and run nothing."""
+
+    def for_host(self, name: str) -> Ping:  # noqa: ARG002  # the same for every host
+        """The task as it is for one host."""
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Copy ``local`` (an absolute path of an existing file or directory of this machine) to ``remote``."""
+
+    local: str
+    remote: str
+    parents: bool = False
+    preserve: bool = False
+
+    def for_host(self, name: str) -> Put:
+        """The task as it is for one host: ``{host}`` in its paths becomes the host's name."""
+        return replace(self, local=self.local.replace(HOST_FIELD, name), remote=self.remote.replace(HOST_FIELD, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Get:
+    """Copy ``remote`` to this machine: to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
+
+    remote: str
+    local: str
+    parents: bool = True
+    preserve: bool = False
+
+    def for_host(self, name: str) -> Get:
+        """The task as it is for one host: ``{host}`` in its paths becomes the host's name."""
+        return replace(self, local=self.local.replace(HOST_FIELD, name), remote=self.remote.replace(HOST_FIELD, name))
+
+
+Task: TypeAlias = Run | Ping | Put | Get
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One task on many hosts. ``timeout`` is a host's whole turn in seconds (None: no limit).
+
+    ``label`` is what the person typed, for display and history. ``{host}`` in the task's texts stands for each host's name.
+    """
+
+    hosts: tuple[Host, ...]
+    task: Task
+    label: str = ""
+    fanout: int = DEFAULT_FANOUT
+    timeout: float | None = None
+    number: int = 0

@@ -1,0 +1,209 @@
+"""What the scheduler, the pool and the workers say to each other: reports, orders and wishes, as plain picklable data.
+
+A turn is one host's part of one job, from its connect on. Turn numbers are never used twice, so that news of a turn that
+has been given up can be told from news of the one that followed it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from hostshell.core.events import Event, Failure, Status, Stream
+from hostshell.core.model import Host, Job, Task
+
+HaltReason: TypeAlias = Literal["cancelled", "timeout", "connect"]
+
+
+# --- reports: what happens in the world, told to the scheduler ---
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """A new job. One at a time."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A worker process has started and takes orders."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Died:
+    """A worker process has ended; ``how`` in words, such as "killed by signal 9"."""
+
+    worker: int
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """A turn has its connection; from here on its task runs."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeyOffered:
+    """A turn ended because a person must first look at the host's key. ``key`` is "type base64"."""
+
+    turn: int
+    address: str
+    port: int
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A turn has ended in its worker.
+
+    ``retriable``: nothing ran, and the connect may succeed a moment later. ``password_refused``: the host said no to its
+    password. ``notes``: what a person should know although the turn went well.
+    """
+
+    turn: int
+    status: Status
+    exit_code: int | None = None
+    signal: str | None = None
+    failure: Failure | None = None
+    may_still_run: bool = False
+    retriable: bool = False
+    password_refused: bool = False
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """The person pressed Ctrl-C, or closed the iterator. A second one does not wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The person has looked at the new host keys: names of the hosts whose key is accepted, and seconds it took."""
+
+    accepted: frozenset[str]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Nothing happened but time."""
+
+
+Report: TypeAlias = Submit | Ready | Died | Connected | KeyOffered | Ended | Cancel | Answer | Tick
+
+
+# --- bulk: goes past the scheduler, straight into the stream of events ---
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """A piece of a turn's output, as it came."""
+
+    turn: int
+    stream: Stream
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A turn's copy has moved on."""
+
+    turn: int
+    path: str
+    bytes: int
+    total: int
+
+
+# --- actions: what the scheduler wants done ---
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Start a turn in a worker."""
+
+    worker: int
+    turn: int
+    host: Host
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Halt:
+    """Stop a turn; its worker answers with `Ended` soon, or is killed."""
+
+    worker: int
+    turn: int
+    reason: HaltReason
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """To a worker: close every connection and forget loaded keys, because the inventory was read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """To a worker: end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """End a worker process that does not answer. A `Died` follows."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Start a new process in the place of one that has died."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """New host keys for a person to look at, answered by `Answer`."""
+
+    offers: tuple[NewKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """One host's unknown key, as a person compares it."""
+
+    host: str
+    address: str
+    port: int
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """An event for everybody who looks."""
+
+    event: Event
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something about a host that a person should know, beside its result."""
+
+    host: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordRefused:
+    """A host said no to its password: it is not to be offered there again."""
+
+    host: str
+
+
+Action: TypeAlias = Begin | Halt | Kill | Replace | Question | Emit | Note | PasswordRefused

@@ -1,0 +1,1 @@
+"""Who runs what, where: the pool of processes and the body of each."""

@@ -1,0 +1,307 @@
+"""The local engine: worker processes, their pipes, and one loop that tells the scheduler what happens.
+
+Decides nothing itself: what to begin, halt, kill or replace comes from `core.scheduler`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import selectors
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+from typing import TypeAlias
+
+from hostshell.core.errors import EngineError
+from hostshell.core.events import Event, Progress, Stream, Summary
+from hostshell.core.model import Job
+from hostshell.core.scheduler import Scheduler
+from hostshell.core.turns import (
+    Action,
+    Answer,
+    Begin,
+    Cancel,
+    Died,
+    Emit,
+    Forget,
+    Halt,
+    Kill,
+    Moved,
+    NewKey,
+    Note,
+    PasswordRefused,
+    Printed,
+    Question,
+    Quit,
+    Replace,
+    Report,
+    Submit,
+    Tick,
+)
+from hostshell.engine import process
+
+LEAVE_PATIENCE = 1.0  # seconds for a worker to end by itself when the pool closes
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of a host's output as it came: not yet cut into lines."""
+
+    host: str
+    stream: Stream
+    data: bytes
+
+
+News: TypeAlias = Event | Note | Chunk | PasswordRefused
+Asker: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on every system
+        return os.cpu_count() or 1
+
+
+@dataclass(slots=True)
+class _Member:
+    process: BaseProcess
+    pipe: Pipe
+
+
+class Pool:
+    """A pool of worker processes. `run` one job at a time; `close` when done.
+
+    ``record`` is told every report with its time and the actions that followed: a replay gives the same actions.
+    """
+
+    def __init__(
+        self, workers: int | None = None, record: Callable[[Report, float, list[Action]], None] | None = None
+    ) -> None:
+        self._size = workers or cores()
+        self._scheduler = Scheduler(self._size)
+        self._record = record
+        self._members: dict[int, _Member] = {}
+        self._selector = selectors.DefaultSelector()
+        self._wake_out, self._wake_in = os.pipe()
+        os.set_blocking(self._wake_in, False)
+        os.set_blocking(self._wake_out, False)
+        self._selector.register(self._wake_out, selectors.EVENT_READ, None)
+        self._cancels = 0
+        self._question: tuple[NewKey, ...] = ()
+        self._lock = threading.Lock()
+        self._started = False
+        self._starter: threading.Thread | None = None
+        self._start_error: Exception | None = None
+        self._closed = False
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Start the workers in the background; returns at once. `run` waits for what it needs."""
+        with self._lock:
+            if self._started or self._closed:
+                return
+            self._started = True
+        self._starter = threading.Thread(target=self._start_all, name="pool starter", daemon=True)
+        self._starter.start()
+
+    def _start_all(self) -> None:
+        try:
+            for number in range(self._size):
+                child, pipe = process.start(number)
+                self._members[number] = _Member(child, pipe)
+        except Exception as error:  # told to whoever runs the first job
+            self._start_error = error
+
+    def _await_start(self) -> None:
+        self.start()
+        starter = self._starter
+        if starter is not None:
+            starter.join()
+            self._starter = None
+            if self._start_error is not None:
+                raise EngineError(
+                    f"cannot start worker processes: {self._start_error}",
+                    "is the machine out of memory, processes or descriptors (ulimit -a)?",
+                )
+            for number, member in self._members.items():
+                self._selector.register(member.pipe, selectors.EVENT_READ, number)
+
+    def close(self) -> None:
+        """End every worker; no process of ours is left after it."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._starter is not None:
+            self._starter.join()
+        for member in self._members.values():
+            with contextlib.suppress(OSError, ValueError):
+                member.pipe.send(Quit())
+        deadline = time.monotonic() + LEAVE_PATIENCE
+        for member in self._members.values():
+            member.process.join(max(0.0, deadline - time.monotonic()))
+            if member.process.is_alive():
+                member.process.kill()
+                member.process.join()
+            member.pipe.close()
+        self._members.clear()
+        self._selector.close()
+        os.close(self._wake_in)
+        os.close(self._wake_out)
+
+    def forget(self) -> None:
+        """Close every warm connection and forget loaded keys."""
+        if not self._started:
+            return
+        self._await_start()
+        for number in list(self._members):
+            self._send(number, Forget())
+
+    # --- work ---
+
+    def cancel(self) -> None:
+        """Stop the job under way; a second call does not wait. Safe from any thread and from a signal handler."""
+        self._cancels += 1
+        with contextlib.suppress(OSError):
+            os.write(self._wake_in, b"!")
+
+    def run(self, job: Job, ask: Asker | None = None) -> Iterator[News]:
+        """Carry out ``job``: what happens, in order, ending with its `Summary`.
+
+        Closing the iterator cancels the job. ``ask`` is shown new host keys and gives the names of the hosts whose key
+        is accepted; without it none is. Raises `EngineError`.
+        """
+        self._await_start()
+        self._cancels = 0
+        self._question = ()
+        news: list[News] = []
+        finished = False
+        try:
+            self._handle(Submit(job), news)
+            seen = 0
+            while True:
+                for item in news:
+                    finished = finished or isinstance(item, Summary)
+                    yield item
+                news.clear()
+                if finished:
+                    return
+                while seen < min(self._cancels, 2):
+                    seen += 1
+                    self._handle(Cancel(), news)
+                if self._question and not news:
+                    self._put_question(ask, news)
+                if not news:
+                    self._wait(job, news)
+        finally:
+            if not finished:
+                self._abandon()
+
+    def _abandon(self) -> None:
+        """The caller stopped listening: cancel what runs and wait for its end, within the scheduler's patience."""
+        sink: list[News] = []
+        self._handle(Cancel(), sink)
+        while self._scheduler.busy:
+            self._wait(None, sink)
+            sink.clear()
+
+    def _wait(self, job: Job | None, news: list[News]) -> None:
+        alarm = self._scheduler.next_alarm()
+        patience = None if alarm is None else max(0.0, alarm - time.monotonic())
+        ready = self._selector.select(patience)
+        for key, _ in ready:
+            number = key.data
+            if number is None:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake_out, 4096)
+            else:
+                self._receive(number, job, news)
+        alarm = self._scheduler.next_alarm()
+        if alarm is not None and alarm <= time.monotonic():
+            self._handle(Tick(), news)
+
+    def _receive(self, number: int, job: Job | None, news: list[News]) -> None:
+        member = self._members.get(number)
+        if member is None:
+            return
+        try:
+            batch = pickle.loads(member.pipe.recv_bytes())  # noqa: S301  # from our own child process
+        except (EOFError, OSError, pickle.UnpicklingError):
+            self._bury(number, news)
+            return
+        for item in batch:
+            match item:
+                case Printed(turn, stream, data):
+                    host = self._scheduler.host_of(turn)
+                    if host is not None:
+                        news.append(Chunk(host, stream, data))
+                case Moved(turn, path, done, total):
+                    host = self._scheduler.host_of(turn)
+                    if host is not None and job is not None:
+                        news.append(Progress(job.number, host, path, done, total))
+                case _:
+                    self._handle(item, news)
+
+    def _bury(self, number: int, news: list[News]) -> None:
+        member = self._members.pop(number)
+        self._selector.unregister(member.pipe)
+        member.pipe.close()
+        member.process.join(LEAVE_PATIENCE)
+        if member.process.is_alive():
+            member.process.kill()
+            member.process.join()
+        code = member.process.exitcode
+        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self._handle(Died(number, how), news)
+
+    def _handle(self, report: Report, news: list[News]) -> None:
+        now = time.monotonic()
+        actions = self._scheduler.handle(report, now)
+        if self._record is not None:
+            self._record(report, now, list(actions))
+        for action in actions:
+            match action:
+                case Emit(event):
+                    news.append(event)
+                case Begin() | Halt():
+                    self._send(action.worker, action)
+                case Kill(number):
+                    member = self._members.get(number)
+                    if member is not None:
+                        member.process.kill()
+                case Replace(number):
+                    self._replace(number, news)
+                case Question(offers):
+                    self._question = offers
+                case Note() | PasswordRefused():
+                    news.append(action)
+
+    def _send(self, number: int, order: object) -> None:
+        member = self._members.get(number)
+        if member is not None:
+            # a worker that is just dying is noticed by its pipe
+            with contextlib.suppress(OSError, ValueError):
+                member.pipe.send(order)
+
+    def _replace(self, number: int, news: list[News]) -> None:
+        try:
+            child, pipe = process.start(number)
+        except OSError as error:
+            self._handle(Died(number, str(error)), news)
+            return
+        self._members[number] = _Member(child, pipe)
+        self._selector.register(pipe, selectors.EVENT_READ, number)
+
+    def _put_question(self, ask: Asker | None, news: list[News]) -> None:
+        offers, self._question = self._question, ()
+        begun = time.monotonic()
+        accepted = ask(offers) if ask is not None else frozenset()
+        self._handle(Answer(accepted, time.monotonic() - begun), news)

@@ -1,0 +1,78 @@
+"""Starting one worker process, from a clean forkserver, without touching the caller's main module.
+
+Must not know turns or jobs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import signal
+import sys
+import threading
+import types
+from collections.abc import Iterator
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+
+_PRELOAD = "hostshell.engine.worker"
+_starting = threading.Lock()
+
+
+def context() -> multiprocessing.context.BaseContext:
+    """Forkserver where there is one (paramiko is then imported once for all workers), else spawn. Never a bare fork:
+    the caller may have threads.
+    """
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        chosen = multiprocessing.get_context("forkserver")
+        chosen.set_forkserver_preload([_PRELOAD])
+        return chosen
+    return multiprocessing.get_context("spawn")
+
+
+@contextlib.contextmanager
+def _no_main_module() -> Iterator[None]:
+    """multiprocessing makes children import the caller's main module again, which would run an unguarded script
+    twice. Ours need nothing from it, so an empty module stands in while a child is being described.
+    """
+    real = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = real
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C reaches one before it says so itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _run(pipe: Pipe, number: int) -> None:
+    from hostshell.engine import worker
+
+    worker.main(pipe, number)
+
+
+def start(number: int) -> tuple[BaseProcess, Pipe]:
+    """Start worker ``number``; the process and our end of its pipe. Raises `OSError` when that is not possible."""
+    with _starting:
+        chosen = context()
+        ours, theirs = chosen.Pipe(duplex=True)
+        try:
+            with _no_main_module(), _no_interrupt():
+                process = chosen.Process(  # type: ignore[attr-defined]
+                    target=_run, args=(theirs, number), name=f"hostshell worker {number}", daemon=True
+                )
+                process.start()
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return process, ours

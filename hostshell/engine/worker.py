@@ -1,0 +1,302 @@
+"""The body of one process: owns warm connections, obeys orders, reports what happens.
+
+Decides nothing: no fan-out, no limit, no retry. Must not know the shell, so that it starts cheaply.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import pickle
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from multiprocessing.connection import Connection as Pipe
+
+from hostshell.core.events import Failure, Status, Stream
+from hostshell.core.model import Get, Host, Ping, Put, Run
+from hostshell.core.turns import (
+    Begin,
+    Connected,
+    Ended,
+    Forget,
+    Halt,
+    KeyOffered,
+    Moved,
+    Printed,
+    Quit,
+    Ready,
+    Report,
+)
+from hostshell.ssh import transfer
+from hostshell.ssh.connect import Connection, Connector
+from hostshell.ssh.execute import Ending, Execution, Refused
+from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, TurnStopped
+from hostshell.ssh.stopping import Stopper
+
+OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
+STOP_GRACE = 0.65  # seconds that a stopped turn may take before its connection is cut
+
+
+class Outbox:
+    """Reports on their way to the parent: bounded, in order, many in one write."""
+
+    def __init__(self, pipe: Pipe) -> None:
+        self._pipe = pipe
+        self._waiting: list[object] = []
+        self._size = 0
+        self._changed = threading.Condition()
+        threading.Thread(target=self._send, name="outbox", daemon=True).start()
+
+    def put(self, report: Report | Printed | Moved, size: int = 0, stopped: Callable[[], bool] | None = None) -> None:
+        """Queue a report. One of some ``size`` (bytes) waits while the box is full, or is dropped once ``stopped``."""
+        with self._changed:
+            while size and self._size >= OUTBOX:
+                if stopped is not None and stopped():
+                    return
+                self._changed.wait(0.1)
+            self._waiting.append(report)
+            self._size += size
+            self._changed.notify_all()
+
+    def _send(self) -> None:
+        while True:
+            with self._changed:
+                while not self._waiting:
+                    self._changed.wait()
+                batch, self._waiting = self._waiting, []
+            try:
+                self._pipe.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
+            except (OSError, ValueError):
+                os._exit(0)  # the parent is gone: there is nobody left to work for
+            with self._changed:
+                # only now: what the pipe holds counts as waiting too
+                self._size = sum(len(item.data) for item in self._waiting if isinstance(item, Printed))
+                self._changed.notify_all()
+
+
+class Turn:
+    """One host's part of a job, in a thread of its own."""
+
+    def __init__(self, worker: Worker, order: Begin) -> None:
+        self.order = order
+        self.stopped = Stopper()
+        self._worker = worker
+        self._connection: Connection | None = None
+        self._done = threading.Event()
+
+    def start(self) -> None:
+        threading.Thread(target=self._body, name=f"turn {self.order.host.name}", daemon=True).start()
+
+    def halt(self) -> None:
+        """Stop. What does not answer in time loses its connection, so that its thread cannot hang."""
+        self.stopped.stop()
+        timer = threading.Timer(STOP_GRACE, self._cut)
+        timer.daemon = True
+        timer.start()
+
+    def _cut(self) -> None:
+        connection = self._connection
+        if not self._done.is_set() and connection is not None:
+            connection.link.close()
+
+    def _body(self) -> None:
+        number = self.order.turn
+        try:
+            report = self._try()
+        except TurnStopped:
+            report = Ended(number, "cancelled")
+        except NewHostKey as new:
+            offer = new.offer
+            self._worker.outbox.put(KeyOffered(number, offer.address, offer.port, offer.line, offer.fingerprint))
+            return
+        except ConnectFailed as error:
+            report = Ended(
+                number,
+                "unreachable",
+                failure=error.failure,
+                retriable=error.retriable,
+                password_refused=error.password_refused,
+            )
+        except LinkLost as error:
+            status: Status = "cancelled" if self.stopped() else "lost"
+            report = Ended(number, status, failure=Failure("lost", str(error)), may_still_run=error.started)
+        except Exception as error:  # one host's surprise must not cost the others
+            if os.environ.get("HOSTSHELL_DEBUG"):
+                import traceback
+
+                traceback.print_exc()
+            what = f"{type(error).__name__} in the worker"
+            report = Ended(number, "lost", failure=Failure("worker", what, "HOSTSHELL_DEBUG=1 shows where"))
+        finally:
+            self._done.set()
+            self._worker.forget_turn(self)
+        self._worker.outbox.put(report)
+
+    def _try(self) -> Ended:
+        connection, warm = self._worker.connection(self.order.host, self.stopped)
+        while True:
+            self._connection = connection
+            self._worker.outbox.put(Connected(self.order.turn))
+            try:
+                ended = self._carry_out(connection)
+            except LinkLost as error:
+                # an idle connection may have died unseen; as long as no command was sent, a new one is the same turn
+                if error.started or not warm or self.stopped():
+                    raise
+                self._worker.drop(connection)
+                connection, warm = self._worker.connection(self.order.host, self.stopped)
+                continue
+            if connection.notes:
+                notes, connection.notes = tuple(connection.notes), []
+                ended = replace(ended, notes=ended.notes + notes)
+            return ended
+
+    def _carry_out(self, connection: Connection) -> Ended:
+        task = self.order.task.for_host(self.order.host.name)
+        match task:
+            case Ping():
+                return Ended(self.order.turn, "ok")
+            case Run(command):
+                execution = Execution(connection.transport, command, self._print, self.stopped)
+                try:
+                    return self._command_ended(execution.run())
+                except Refused as error:
+                    return Ended(self.order.turn, "failed", failure=Failure("exit", str(error)))
+            case Put() | Get():
+                return self._copy(connection, task)
+
+    def _copy(self, connection: Connection, task: Put | Get) -> Ended:
+        number = self.order.turn
+
+        def report(path: str, done: int, total: int) -> None:
+            self._worker.outbox.put(Moved(number, path, done, total))
+
+        copy = transfer.put if isinstance(task, Put) else transfer.get
+        try:
+            copied = copy(connection.transport, task, self.order.host.name, report=report, stopped=self.stopped)  # type: ignore[arg-type]
+        except transfer.CopyStopped:
+            return Ended(number, "cancelled")
+        except transfer.TransferError as error:
+            if self.stopped():
+                return Ended(number, "cancelled", notes=(str(error),))
+            if not connection.alive:
+                return Ended(number, "lost", failure=Failure("lost", error.message, error.hint))
+            return Ended(number, "failed", failure=Failure("transfer", error.message, error.hint))
+        return Ended(number, "ok", notes=copied.notes)
+
+    def _print(self, stream: Stream, data: bytes) -> None:
+        self._worker.outbox.put(Printed(self.order.turn, stream, data), len(data), self.stopped)
+
+    def _command_ended(self, ending: Ending) -> Ended:
+        number = self.order.turn
+        if ending.stopped:
+            return Ended(number, "cancelled", ending.exit_code, ending.signal, may_still_run=ending.may_still_run)
+        if ending.signal is not None:
+            return Ended(
+                number,
+                "failed",
+                signal=ending.signal,
+                failure=Failure("signal", f"killed by signal {ending.signal}"),
+            )
+        if ending.exit_code != 0:
+            return Ended(number, "failed", ending.exit_code, failure=Failure("exit", f"exit code {ending.exit_code}"))
+        return Ended(number, "ok", 0)
+
+
+class Worker:
+    """One process: its connections by host name, its turns under way."""
+
+    def __init__(self, pipe: Pipe, number: int) -> None:
+        self._pipe = pipe
+        self._number = number
+        self.outbox = Outbox(pipe)
+        self._connector = Connector()
+        self._lock = threading.Lock()
+        self._connections: dict[str, Connection] = {}
+        self._turns: dict[int, Turn] = {}
+
+    def serve(self) -> None:
+        """Obey until told to quit, or until the parent is gone."""
+        self.outbox.put(Ready(self._number))
+        while True:
+            try:
+                order = self._pipe.recv()
+            except (EOFError, OSError):
+                return
+            match order:
+                case Begin():
+                    turn = Turn(self, order)
+                    with self._lock:
+                        self._turns[order.turn] = turn
+                    turn.start()
+                case Halt():
+                    with self._lock:
+                        known = self._turns.get(order.turn)
+                    if known is not None:
+                        known.halt()
+                case Forget():
+                    with self._lock:
+                        connections, self._connections = list(self._connections.values()), {}
+                    self._connector = Connector()
+                    for connection in connections:
+                        connection.link.close()
+                case Quit():
+                    return
+
+    def connection(self, host: Host, stopped: Stopper) -> tuple[Connection, bool]:
+        """A live connection for ``host``, and whether it was warm. Raises as `Connector.connect` does."""
+        with self._lock:
+            warm = self._connections.get(host.name)
+        if warm is not None:
+            if warm.alive and _same_login(warm.host, host):
+                return warm, True
+            self.drop(warm)
+        connection = self._connector.connect(host, stopped)
+        with self._lock:
+            self._connections[host.name] = connection
+        return connection, False
+
+    def drop(self, connection: Connection) -> None:
+        """Close a connection and forget it."""
+        with self._lock:
+            if self._connections.get(connection.host.name) is connection:
+                del self._connections[connection.host.name]
+        connection.close()
+
+    def forget_turn(self, turn: Turn) -> None:
+        """A turn's thread is about to end."""
+        with self._lock:
+            self._turns.pop(turn.order.turn, None)
+
+
+def _same_login(one: Host, other: Host) -> bool:
+    """Whether a connection made for ``one`` serves ``other``: limits and policies do not matter once it stands."""
+    plain = {
+        "connect_timeout": 0.0,
+        "host_keys": None,
+        "accepted_key": None,
+        "password_from": None,
+        "passphrase_from": None,
+    }
+    return replace(one, **plain) == replace(other, **plain)  # type: ignore[arg-type]
+
+
+def main(pipe: Pipe, number: int) -> None:
+    """Run a worker process to its end. Ctrl-C is the parent's to handle."""
+    with contextlib.suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with contextlib.suppress(OSError, ValueError):
+        devnull = os.open(os.devnull, os.O_RDWR)
+        os.dup2(devnull, 0)  # nothing here may read the person's keyboard
+        os.close(devnull)
+    gc.freeze()
+    try:
+        Worker(pipe, number).serve()
+    finally:
+        sys.stderr.flush()
+        # threads may be waiting on dead hosts; the sockets go with the process
+        os._exit(0)

@@ -1,0 +1,1 @@
+"""Files to hosts and groups. Parsers take text, loaders take paths."""

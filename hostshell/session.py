@@ -1,0 +1,309 @@
+"""The composition root: inventory, engine and settings in one object, and one stream of events for each job.
+
+Knows nothing of how anything is shown. The prompt, one-shot calls and the Python API all go through here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TypeAlias
+
+from hostshell.core.errors import LocalFileError, SecretError, TargetError
+from hostshell.core.events import Block, Event, Finished
+from hostshell.core.lines import LineCutter
+from hostshell.core.model import DEFAULT_FANOUT, HOST_FIELD, Get, Host, HostKeyPolicy, Job, Put, Run, Secret, SecretSource, Task
+from hostshell.core.targets import Targets, resolve
+from hostshell.core.turns import NewKey, Note, PasswordRefused
+from hostshell.engine.pool import Chunk, Pool
+from hostshell.inventory.load import load
+from hostshell.inventory.model import Inventory
+from hostshell.inventory.secrets import AskSecret, SecretDesk
+
+AskKeys: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
+
+
+@dataclass(slots=True)
+class Settings:
+    """What `set` changes. Seconds; None is no limit of our own."""
+
+    fanout: int = DEFAULT_FANOUT
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    gather: bool = False
+    color: bool | None = None
+
+
+class Session:
+    """An inventory, a pool of workers with warm connections, and the defaults of one sitting.
+
+    ``inventory`` is a path, several (later wins, key by key), an `Inventory`, or None for an empty one.
+    ``known_hosts`` and ``host_keys`` beat what the inventory says. ``default_host_keys`` is the policy of hosts for which
+    nobody has said any. ``ask_keys`` shows new host keys to a person, ``ask_secret`` asks for a password without echo.
+    """
+
+    def __init__(
+        self,
+        inventory: str | Sequence[str] | Inventory | None = None,
+        *,
+        known_hosts: str | None = None,
+        host_keys: HostKeyPolicy | None = None,
+        default_host_keys: HostKeyPolicy = "strict",
+        ask_keys: AskKeys | None = None,
+        ask_secret: AskSecret | None = None,
+        pool: Pool | None = None,
+    ) -> None:
+        self._paths: list[str] = []
+        if inventory is None:
+            self.inventory = Inventory.empty()
+        elif isinstance(inventory, Inventory):
+            self.inventory = inventory
+        else:
+            self._paths = [inventory] if isinstance(inventory, str) else list(inventory)
+            self.inventory = load(self._paths)
+        self.settings = Settings()
+        self.defaults = Targets()
+        self._known_hosts = known_hosts
+        self._host_keys = host_keys
+        self._default_host_keys = default_host_keys
+        self._ask_keys = ask_keys
+        self._desk = SecretDesk(ask_secret)
+        self._pool = pool or Pool()
+        self._refused: set[str] = set()  # hosts that said no to their password
+        self._jobs = 0
+
+    # --- life ---
+
+    def start(self) -> None:
+        """Start the workers in the background, so that the first command finds them ready."""
+        self._pool.start()
+
+    def close(self) -> None:
+        """End the workers and their connections."""
+        self._pool.close()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def reload(self) -> None:
+        """Read the inventory again, close warm connections, forget secrets and refused passwords.
+
+        When the inventory cannot be read, the error is raised and everything stays as it was.
+        """
+        if self._paths:
+            self.inventory = load(self._paths)
+        self._desk.forget()
+        self._refused.clear()
+        self._pool.forget()
+
+    # --- targets ---
+
+    def targets(self, named: Targets) -> tuple[str, ...]:
+        """The hosts that a command is for: those that it names, else the session's defaults. Raises `TargetError`."""
+        if not named.named and self.defaults.named:
+            named = replace(self.defaults, exclude=self.defaults.exclude + named.exclude)
+        return resolve(named, self.inventory)
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret that is known by now, so that none is ever written down."""
+        for secret in self.inventory.secrets():
+            yield secret.reveal()
+        for secret in self._desk.known():
+            yield secret.reveal()
+
+    # --- jobs ---
+
+    def job(
+        self,
+        task: Task,
+        names: Sequence[str],
+        *,
+        label: str = "",
+        fanout: int | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+    ) -> Job:
+        """A job for `stream`, with the session's settings where the call says nothing.
+
+        Raises `TargetError`, `SecretError` (after asking for what is to be asked) and `LocalFileError`.
+        """
+        if not names:
+            raise TargetError("no hosts to run on", "name some with -h or -g, or set defaults with `use`")
+        task = self._absolute(task)
+        if isinstance(task, Put):
+            _check_sources(task, names)
+        elif isinstance(task, Get):
+            _check_destinations(task, names)
+        limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
+        self._jobs += 1
+        return Job(
+            hosts=tuple(self._host(name, limit) for name in names),
+            task=task,
+            label=label,
+            fanout=fanout if fanout is not None else self.settings.fanout,
+            timeout=timeout if timeout is not None else self.settings.timeout,
+            number=self._jobs,
+        )
+
+    def _host(self, name: str, connect_timeout: float | None) -> Host:
+        host = self.inventory.host(name)
+        password = passphrase = None
+        if host.password_from is not None and name not in self._refused:
+            password = self._secret(host.password_from, "password", name)
+        if host.passphrase_from is not None:
+            passphrase = self._secret(host.passphrase_from, "passphrase", name)
+        return replace(
+            host,
+            password=password,
+            passphrase=passphrase,
+            password_from=None,
+            passphrase_from=None,
+            known_hosts=self._known_hosts or host.known_hosts,
+            host_keys=self._host_keys or host.host_keys or self._default_host_keys,
+            connect_timeout=connect_timeout if connect_timeout is not None else host.connect_timeout,
+        )
+
+    def _secret(self, source: SecretSource, what: str, name: str) -> Secret:
+        try:
+            return self._desk.get(source, what)
+        except (EOFError, KeyboardInterrupt):
+            raise SecretError(f"no {what} was given for {name}; nothing was run") from None
+
+    def _absolute(self, task: Task) -> Task:
+        """Local paths from here on mean the same in every process."""
+        if not isinstance(task, (Put, Get)):
+            return task
+        local = os.path.expanduser(task.local) if task.local.startswith("~") else task.local
+        whole = os.path.join(os.getcwd(), local)
+        return replace(task, local=whole)
+
+    def stream(self, job: Job) -> Generator[Event | Note, None, None]:
+        """Carry out a job: its events as they happen, output in `Block`s, and notes for a person between them.
+
+        Closing the iterator cancels the job.
+        """
+        cutters: dict[tuple[str, str], LineCutter] = {}
+        for item in self._pool.run(job, self._ask_keys):
+            match item:
+                case Chunk(host, stream, data):
+                    cutter = cutters.get((host, stream))
+                    if cutter is None:
+                        cutter = cutters[host, stream] = LineCutter()
+                    for lines, eol in cutter.feed(data):
+                        yield Block(job.number, host, stream, lines, eol)
+                case PasswordRefused(host):
+                    self._refused.add(host)
+                case Finished():
+                    for stream in ("stdout", "stderr"):
+                        cutter = cutters.pop((item.host, stream), None)
+                        for lines, eol in cutter.end() if cutter is not None else ():
+                            yield Block(job.number, item.host, stream, lines, eol)  # type: ignore[arg-type]
+                    yield item
+                case _:
+                    yield item
+
+    def cancel(self) -> None:
+        """Stop the job under way; a second call does not wait. Safe from a signal handler."""
+        self._pool.cancel()
+
+    # --- the Python API ---
+
+    def submit(self, job: Job) -> Iterator[Event]:
+        """Carry out ``job``; its events, one `Output` a line. Closing the iterator cancels it."""
+        for item in self.stream(job):
+            if isinstance(item, Block):
+                yield from item.lines()
+            elif isinstance(item, Event):
+                yield item
+
+    def run(
+        self,
+        command: str,
+        *,
+        hosts: str | Sequence[str] = (),
+        groups: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        fanout: int | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+    ) -> Iterator[Event]:
+        """Run ``command`` on the hosts: events as in `hostshell.core.events`."""
+        names = self.targets(_targets(hosts, groups, exclude))
+        job = self.job(
+            Run(command), names, label=command, fanout=fanout, timeout=timeout, connect_timeout=connect_timeout
+        )
+        return self.submit(job)
+
+    def put(
+        self,
+        local: str,
+        remote: str,
+        *,
+        hosts: str | Sequence[str] = (),
+        groups: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        parents: bool = False,
+        preserve: bool = False,
+        fanout: int | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Event]:
+        """Copy the local file or directory to every host."""
+        names = self.targets(_targets(hosts, groups, exclude))
+        task = Put(local, remote, parents, preserve)
+        return self.submit(self.job(task, names, label=f"put {local} {remote}", fanout=fanout, timeout=timeout))
+
+    def get(
+        self,
+        remote: str,
+        local: str,
+        *,
+        hosts: str | Sequence[str] = (),
+        groups: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        preserve: bool = False,
+        fanout: int | None = None,
+        timeout: float | None = None,
+    ) -> Iterator[Event]:
+        """Copy a file or directory of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
+        names = self.targets(_targets(hosts, groups, exclude))
+        task = Get(remote, local, preserve=preserve)
+        return self.submit(self.job(task, names, label=f"get {remote} {local}", fanout=fanout, timeout=timeout))
+
+
+def _targets(hosts: str | Sequence[str], groups: str | Sequence[str], exclude: str | Sequence[str]) -> Targets:
+    def texts(value: str | Sequence[str]) -> tuple[str, ...]:
+        return (value,) if isinstance(value, str) else tuple(value)
+
+    return Targets(texts(hosts), texts(groups), texts(exclude))
+
+
+def _check_sources(task: Put, names: Sequence[str]) -> None:
+    """Every local file that is to be sent is there, before any host is touched."""
+    for local in dict.fromkeys(task.for_host(name).local for name in names):
+        path = Path(local)
+        try:
+            if path.is_dir():
+                os.scandir(path).close()
+            else:
+                with path.open("rb"):
+                    pass
+        except FileNotFoundError:
+            raise LocalFileError(f"no such local file: {local}", "nothing was sent") from None
+        except OSError as error:
+            reason = str(error.strerror or error).lower()
+            raise LocalFileError(f"cannot read the local file {local}: {reason}", "nothing was sent") from None
+
+
+def _check_destinations(task: Get, names: Sequence[str]) -> None:
+    """A directory to write into can be made, before any host is touched."""
+    local = task.local
+    if HOST_FIELD not in local and Path(local).exists() and not Path(local).is_dir():
+        raise LocalFileError(f"{local} is a file", "-local names the directory that gets one folder a host")

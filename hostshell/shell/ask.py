@@ -1,0 +1,88 @@
+"""Questions to the person at the terminal: secrets without echo, new host keys.
+
+Asks on the terminal itself, so that neither a pipe nor a redirection gets in between.
+"""
+
+from __future__ import annotations
+
+import getpass
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from hostshell.core.clean import clean
+from hostshell.core.errors import TargetError
+from hostshell.core.names import expand, fold
+from hostshell.core.turns import NewKey
+from hostshell.shell.screen import BOLD, Screen
+
+
+@contextmanager
+def plain_interrupt() -> Iterator[None]:
+    """While a question is open, Ctrl-C ends the question: the usual KeyboardInterrupt."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def ask_secret(question: str) -> str:
+    """One secret, without echo. Raises `EOFError` or `KeyboardInterrupt` when the person gives none."""
+    with plain_interrupt():
+        return getpass.getpass(question)
+
+
+class KeyQuestion:
+    """Shows new host keys and asks which to trust."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def __call__(self, offers: tuple[NewKey, ...]) -> frozenset[str]:
+        """The names of the hosts whose key the person accepts."""
+        screen = self._screen
+        names = [offer.host for offer in offers]
+        count = "1 host key is" if len(offers) == 1 else f"{len(offers)} host keys are"
+        lines = [screen.paint(f"{count} not known yet:", BOLD)]
+        width = max(len(name) for name in names)
+        for offer in offers:
+            kind = clean(offer.key.partition(" ")[0])
+            lines.append(f"  {offer.host:<{width}}  {_endpoint(offer)}  {kind}  {offer.fingerprint}")
+        screen.err("\n".join(lines) + "\n")
+        question = "Trust them? yes, no, or the hosts to trust: " if len(offers) > 1 else "Trust it? yes or no: "
+        while True:
+            try:
+                with plain_interrupt():
+                    answer = _read(screen, question).strip()
+            except (EOFError, KeyboardInterrupt):
+                screen.err("\n")
+                return frozenset()
+            if answer.lower() in ("y", "yes"):
+                return frozenset(names)
+            if answer.lower() in ("n", "no"):
+                return frozenset()
+            try:
+                chosen = frozenset(name for part in answer.split() for name in expand(part.strip(",")))
+            except (TargetError, ValueError):
+                chosen = frozenset()
+            if chosen and chosen <= set(names):
+                return chosen
+            screen.err(f"please type yes, no, or some of {fold(names)}\n")
+
+
+def _endpoint(offer: NewKey) -> str:
+    return offer.address if offer.port == 22 else f"[{offer.address}]:{offer.port}"
+
+
+def _read(screen: Screen, question: str) -> str:
+    screen.err(question)
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line

@@ -1,0 +1,65 @@
+"""Identical outputs once, under the folded names of the hosts that gave them.
+
+Output waits in one spooled file, so memory stays bounded whatever the hosts print. Imports core only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, Any, cast
+
+from hostshell.core.events import Block
+
+IN_MEMORY = 32 * 1024 * 1024  # bytes kept in memory before all goes to a temporary file (deleted at once, never seen)
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What one host printed on one stream: where it lies in the file, and its digest so far."""
+
+    host: str
+    extents: list[tuple[int, int]] = field(default_factory=list)
+    digest: Any = field(default_factory=hashlib.sha256)
+
+
+class Gatherer:
+    """Keeps blocks of many hosts, and gives each different output once."""
+
+    def __init__(self) -> None:
+        self._file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+        self._size = 0
+        self._kept: dict[tuple[str, str], _Kept] = {}
+
+    def add(self, block: Block) -> None:
+        """Keep a block."""
+        kept = self._kept.setdefault((block.stream, block.host), _Kept(block.host))
+        raw = block.raw if block.eol else block.raw + b"\n"
+        self._file.write(raw)
+        kept.digest.update(raw)
+        if kept.extents and sum(kept.extents[-1]) == self._size:
+            start, length = kept.extents[-1]
+            kept.extents[-1] = (start, length + len(raw))
+        else:
+            kept.extents.append((self._size, len(raw)))
+        self._size += len(raw)
+
+    def groups(self, stream: str) -> Iterator[tuple[list[str], Iterator[bytes]]]:
+        """(hosts, pieces of whole lines) for each different output of ``stream``, that of the most hosts first."""
+        same: dict[bytes, list[_Kept]] = {}
+        for (where, _), kept in self._kept.items():
+            if where == stream:
+                same.setdefault(kept.digest.digest(), []).append(kept)
+        for alike in sorted(same.values(), key=len, reverse=True):
+            yield [kept.host for kept in alike], self._read(alike[0])
+
+    def _read(self, kept: _Kept) -> Iterator[bytes]:
+        for start, length in kept.extents:
+            self._file.seek(start)
+            yield self._file.read(length)
+
+    def close(self) -> None:
+        """Give the file back."""
+        self._file.close()

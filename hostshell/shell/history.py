@@ -1,0 +1,58 @@
+"""The lines that a person has typed, kept between launches. Never one with a secret in it.
+
+A line that begins with a blank stays out as well, as in bash with ``HISTCONTROL=ignorespace``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+
+
+def state_folder() -> Path:
+    """``$XDG_STATE_HOME/hostshell``, made with mode 0700 when missing."""
+    base = os.environ.get("XDG_STATE_HOME") or ""
+    root = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
+    folder = root / "hostshell"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def open_history(secrets: Callable[[], Iterable[str]]) -> History:
+    """The person's history; one in memory where no file can be had."""
+    try:
+        path = state_folder() / "history"
+        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+    except OSError:
+        return _MemoryLines(secrets)
+    return _FileLines(str(path), secrets)
+
+
+def keeps(line: str, secrets: Iterable[str]) -> bool:
+    """Whether ``line`` may enter the history."""
+    if not line.strip() or line[0].isspace():
+        return False
+    return not any(secret and secret in line for secret in secrets)
+
+
+class _FileLines(FileHistory):
+    def __init__(self, path: str, secrets: Callable[[], Iterable[str]]) -> None:
+        super().__init__(path)
+        self._secrets = secrets
+
+    def append_string(self, string: str) -> None:
+        if keeps(string, self._secrets()):
+            super().append_string(string)
+
+
+class _MemoryLines(InMemoryHistory):
+    def __init__(self, secrets: Callable[[], Iterable[str]]) -> None:
+        super().__init__()
+        self._secrets = secrets
+
+    def append_string(self, string: str) -> None:
+        if keeps(string, self._secrets()):
+            super().append_string(string)

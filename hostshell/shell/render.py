@@ -1,0 +1,205 @@
+"""Views of one stream of events: live lines, gathered outputs, JSON. Equals, made from the same events.
+
+Imports core only, blind to the session: replay a saved stream to test any of them.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Protocol
+
+from hostshell.core.clean import clean, clean_lines, decode
+from hostshell.core.events import Block, Event, Finished, Output, Progress, Started, Summary
+from hostshell.core.names import fold
+from hostshell.core.turns import Note
+from hostshell.shell.gather import Gatherer
+from hostshell.shell.progress import ProgressLine
+from hostshell.shell.screen import BOLD, DIM, Screen
+from hostshell.shell.summary import SummaryLines, duration
+
+
+class View(Protocol):
+    """Shows one job."""
+
+    def show(self, event: Event | Note) -> None:
+        """One more event of the job, in order."""
+
+
+class Live:
+    """Each line as it arrives, as ``host: line``; the summary at the end.
+
+    With ``each`` a line for each host that ended well, for tasks whose hosts print nothing (ping, copies).
+    """
+
+    def __init__(self, screen: Screen, *, each: str = "") -> None:
+        self._screen = screen
+        self._each = each
+        self._lines = SummaryLines(screen)
+        self._progress: ProgressLine | None = None
+        self._prefixes: dict[str, tuple[str, str]] = {}
+
+    def show(self, event: Event | Note) -> None:
+        match event:
+            case Block():
+                self._block(event)
+            case Started(_, _, hosts):
+                self._progress = ProgressLine(self._screen, len(hosts))
+            case Progress():
+                if self._progress is not None:
+                    self._progress.moved(event)
+            case Finished():
+                self._finished(event)
+            case Note(host, text):
+                self._lines.note(host, text)
+            case Summary():
+                self._screen.done()
+                self._end(event)
+            case _:
+                pass
+
+    def _prefix(self, host: str) -> tuple[str, str]:
+        pair = self._prefixes.get(host)
+        if pair is None:
+            screen = self._screen
+            pair = (screen.name(host, screen.out_colour), screen.name(host, screen.err_colour))
+            self._prefixes[host] = pair
+        return pair
+
+    def _block(self, block: Block) -> None:
+        screen = self._screen
+        out, err = self._prefix(block.host)
+        # a piece or an unfinished last line gets its newline here: every part stands under its host's name
+        text = decode(block.raw) if block.eol else decode(block.raw) + "\n"
+        if block.stream == "stdout":
+            screen.out(clean_lines(text, out, colour=screen.out_colour))
+        else:
+            screen.err(clean_lines(text, err, colour=screen.err_colour))
+
+    def _finished(self, event: Finished) -> None:
+        self._lines.ended(event)
+        if self._progress is not None:
+            self._progress.host_done()
+        if self._each and event.status == "ok":
+            screen = self._screen
+            screen.err(f"{self._prefix(event.host)[1]}{screen.paint(self._each, DIM)} ({duration(event.seconds)})\n")
+
+    def _end(self, event: Summary) -> None:
+        self._lines.write(event)
+
+
+class Gathered(Live):
+    """Identical outputs once, under the folded names of their hosts, when all hosts have ended."""
+
+    def __init__(self, screen: Screen, *, each: str = "") -> None:
+        super().__init__(screen, each=each)
+        self._gatherer = Gatherer()
+        self._ended = 0
+        self._hosts = 0
+
+    def show(self, event: Event | Note) -> None:
+        if isinstance(event, Started):
+            self._hosts = len(event.hosts)
+        super().show(event)
+
+    def _block(self, block: Block) -> None:
+        self._gatherer.add(block)
+
+    def _finished(self, event: Finished) -> None:
+        super()._finished(event)
+        self._ended += 1
+        self._screen.status(f"{self._ended} of {self._hosts} hosts have answered")
+
+    def _end(self, event: Summary) -> None:
+        screen = self._screen
+        screen.done()
+        for stream, write, colour in (
+            ("stdout", screen.out, screen.out_colour),
+            ("stderr", screen.err, screen.err_colour),
+        ):
+            for hosts, pieces in self._gatherer.groups(stream):
+                names = f"{fold(hosts)} ({len(hosts)})"
+                rule = "-" * max(15, min(len(names), screen.width))
+                if colour:
+                    names = f"\x1b[{BOLD}m{names}\x1b[0m"
+                write(f"{rule}\n{names}\n{rule}\n")
+                for piece in pieces:
+                    write(clean_lines(decode(piece), "", colour=colour))
+        self._gatherer.close()
+        super()._end(event)
+
+
+class Json:
+    """One object a line, as docs/reference.md describes."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def show(self, event: Event | Note) -> None:
+        if isinstance(event, Block):
+            self._screen.out("".join(dump(line) for line in event.lines()))
+        elif isinstance(event, Note):
+            self._screen.err(f"{event.host}: {clean(event.text)}\n")
+        else:
+            self._screen.out(dump(event))
+
+
+def dump(event: Event) -> str:
+    """One event as a line of JSON."""
+    return json.dumps(as_dict(event), ensure_ascii=True) + "\n"
+
+
+def as_dict(event: Event) -> dict[str, Any]:
+    """One event as the JSON object of the contract."""
+    match event:
+        case Started():
+            return {"event": "started", "job": event.job, "command": event.command, "hosts": list(event.hosts)}
+        case Output():
+            found: dict[str, Any] = {
+                "event": "output",
+                "job": event.job,
+                "host": event.host,
+                "stream": event.stream,
+                "data": event.data,
+            }
+            if not event.eol:
+                found["eol"] = False
+            encoded = event.data_base64
+            if encoded is not None:
+                found["data_base64"] = encoded
+            return found
+        case Progress():
+            return {
+                "event": "progress",
+                "job": event.job,
+                "host": event.host,
+                "path": event.path,
+                "bytes": event.bytes,
+                "total": event.total,
+            }
+        case Finished():
+            error = event.error
+            return {
+                "event": "finished",
+                "job": event.job,
+                "host": event.host,
+                "status": event.status,
+                "exit_code": event.exit_code,
+                "signal": event.signal,
+                "seconds": event.seconds,
+                "error": None if error is None else {"kind": error.kind, "message": error.message, "hint": error.hint},
+            }
+        case Summary():
+            return {
+                "event": "summary",
+                "job": event.job,
+                "ok": event.ok,
+                "failed": event.failed,
+                "unreachable": event.unreachable,
+                "timeout": event.timeout,
+                "lost": event.lost,
+                "cancelled": event.cancelled,
+                "seconds": event.seconds,
+                "exit_code": event.exit_code,
+            }
+        case _:
+            raise TypeError(f"{type(event).__name__} is no event of the JSON contract")

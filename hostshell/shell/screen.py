@@ -1,0 +1,102 @@
+"""Standard output and standard error as one screen: colour or not, a status line that comes and goes, whole writes.
+
+Must not know events. Everything that comes from a host is cleaned before it gets here.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+_CLEAR_LINE = "\r\x1b[K"
+_NAME_COLOURS = ("36", "32", "33", "35", "34", "96", "92", "93", "95", "94")
+BOLD, DIM, RED, YELLOW, GREEN = "1", "2", "31", "33", "32"
+
+
+class OutputClosed(Exception):
+    """Whoever read our output has gone (``| head``)."""
+
+
+class Screen:
+    """Where views write. ``colour`` None: colour on a terminal, unless NO_COLOR is set or TERM is dumb."""
+
+    def __init__(
+        self,
+        out: TextIO | None = None,
+        err: TextIO | None = None,
+        *,
+        colour: bool | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._out = out if out is not None else sys.stdout
+        self._err = err if err is not None else sys.stderr
+        self._environ = environ
+        self._status = ""
+        self.choose_colour(colour)
+
+    def choose_colour(self, colour: bool | None) -> None:
+        """True, False, or None for what the terminal and the environment say."""
+        plain = bool(self._environ.get("NO_COLOR")) or self._environ.get("TERM") == "dumb"
+        self.out_colour = colour if colour is not None else self._out.isatty() and not plain
+        self.err_colour = colour if colour is not None else self._err.isatty() and not plain
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a status line can be drawn: standard error is a terminal that can move its cursor."""
+        return self._err.isatty() and self._environ.get("TERM", "dumb") != "dumb"
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return shutil.get_terminal_size().columns
+
+    def name(self, host: str, colour: bool) -> str:
+        """A host's prefix. The same host has the same colour in every command."""
+        if not colour:
+            return f"{host}: "
+        shade = _NAME_COLOURS[sum(host.encode()) % len(_NAME_COLOURS)]
+        return f"\x1b[{shade}m{host}:\x1b[0m "
+
+    def paint(self, text: str, *styles: str) -> str:
+        """``text`` for standard error, in ``styles`` where colour is on."""
+        if not self.err_colour or not styles:
+            return text
+        return f"\x1b[{';'.join(styles)}m{text}\x1b[0m"
+
+    def out(self, text: str) -> None:
+        """Write to standard output, now."""
+        self._clear()
+        self._write(self._out, text)
+
+    def err(self, text: str) -> None:
+        """Write to standard error, now."""
+        self._clear()
+        self._write(self._err, text)
+
+    def status(self, text: str) -> None:
+        """Show ``text`` as the last line until the next write; nothing where `interactive` is false."""
+        if not self.interactive:
+            return
+        text = text[: max(1, self.width - 1)]
+        if text != self._status:
+            self._status = text
+            self._write(self._err, _CLEAR_LINE + text)
+
+    def _clear(self) -> None:
+        if self._status:
+            self._status = ""
+            self._write(self._err, _CLEAR_LINE)
+
+    def done(self) -> None:
+        """Take the status line away."""
+        self._clear()
+
+    def _write(self, stream: TextIO, text: str) -> None:
+        try:
+            stream.write(text)
+            stream.flush()
+        except BrokenPipeError:
+            raise OutputClosed from None

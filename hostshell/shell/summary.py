@@ -1,0 +1,78 @@
+"""The few lines at the end of a job: how many hosts ended how, who failed and why, and what to do about it.
+
+Imports core only: replay a saved stream of events to test it.
+"""
+
+from __future__ import annotations
+
+from hostshell.core.clean import clean
+from hostshell.core.events import Finished, Status, Summary
+from hostshell.core.names import fold
+from hostshell.core.outcome import Reason, Tally
+from hostshell.shell.screen import BOLD, DIM, GREEN, RED, YELLOW, Screen
+
+_WORDS: dict[Status, str] = {
+    "ok": "ok",
+    "failed": "failed",
+    "unreachable": "unreachable",
+    "timeout": "timed out",
+    "lost": "lost",
+    "cancelled": "cancelled",
+}
+_COLOURS: dict[Status, str] = {"ok": GREEN, "cancelled": YELLOW}
+
+
+class SummaryLines:
+    """Collects how hosts end, and writes the summary of one job to standard error."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._tally = Tally()
+        self._notes: dict[str, list[str]] = {}
+
+    def ended(self, finished: Finished) -> None:
+        """Count one host."""
+        self._tally.add(finished)
+
+    def note(self, host: str, text: str) -> None:
+        """Keep a note about one host; hosts with the same note share a line."""
+        self._notes.setdefault(text, []).append(host)
+
+    def write(self, summary: Summary) -> None:
+        """All of it."""
+        screen = self._screen
+        counts = []
+        for status, word in _WORDS.items():
+            number = getattr(summary, status)
+            if number:
+                counts.append(screen.paint(f"{number} {word}", BOLD, _COLOURS.get(status, RED)))
+        lines = [f"{', '.join(counts) or 'no hosts'} in {duration(summary.seconds)}"]
+        for reason in self._tally.reasons.values():
+            lines.extend(self._reason(reason))
+        if self._tally.may_still_run:
+            lines.append(screen.paint(f"  may still run on {fold(self._tally.may_still_run)}", YELLOW))
+        for text, hosts in self._notes.items():
+            lines.append(f"  note: {fold(hosts)}: {clean(text)}")
+        screen.err("\n".join(lines) + "\n")
+
+    def _reason(self, reason: Reason) -> list[str]:
+        screen = self._screen
+        word = _WORDS[reason.status]
+        text = "" if clean(reason.message) == word else f": {clean(reason.message)}"
+        lines = [f"  {screen.paint(word, _COLOURS.get(reason.status, RED))} {fold(reason.hosts)}{text}"]
+        if reason.hint:
+            lines.append(screen.paint(f"    {clean(reason.hint)}", DIM))
+        return lines
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: ``0.31 s``, ``12 s``, ``3 min 05 s``."""
+    if seconds < 10:
+        return f"{seconds:.2f} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(int(seconds + 0.5), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"

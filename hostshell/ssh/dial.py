@@ -1,0 +1,149 @@
+"""A host's name and port to a connected TCP socket, within a deadline and stoppable at any moment.
+
+Must not know SSH. Every wait is cut into slices, so that a stop is seen at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable
+
+from hostshell.core.events import Failure
+from hostshell.ssh.failures import ConnectFailed, TurnStopped
+
+SLICE = 0.05  # seconds between two looks at `stopped`
+STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305, section 5)
+
+_NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
+
+
+def dial(address: str, port: int, deadline: float, stopped: Callable[[], bool]) -> socket.socket:
+    """A connected socket. ``deadline`` is on `time.monotonic`.
+
+    Raises `ConnectFailed` (kinds dns, refused, unreachable, timeout) or `TurnStopped`.
+    """
+    return _race(resolve(address, port, deadline, stopped), port, deadline, stopped)
+
+
+def resolve(
+    address: str, port: int, deadline: float, stopped: Callable[[], bool]
+) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
+    """The socket addresses of a name, families taking turns (RFC 8305, section 4).
+
+    getaddrinfo knows no time-out, so it runs in a thread of its own that may outlive this call when DNS hangs.
+    """
+    answer: list[object] = []
+
+    def ask() -> None:
+        try:
+            answer.append(socket.getaddrinfo(address, port, socket.AF_UNSPEC, socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            answer.append(error)
+
+    if _is_literal(address):
+        ask()
+    else:
+        thread = threading.Thread(target=ask, name=f"resolve {address}", daemon=True)
+        thread.start()
+        while thread.is_alive():
+            thread.join(SLICE)
+            if stopped():
+                raise TurnStopped
+            if time.monotonic() >= deadline and thread.is_alive():
+                raise ConnectFailed(
+                    Failure("dns", f"the name {address} was not resolved in time", "is the DNS server reachable?")
+                )
+    result = answer[0]
+    if isinstance(result, Exception):
+        reason = result.strerror if isinstance(result, OSError) and result.strerror else str(result)
+        raise ConnectFailed(
+            Failure("dns", f"cannot resolve {address}: {reason}", "check the name, or set `address` in the inventory")
+        )
+    assert isinstance(result, list)
+    families: dict[socket.AddressFamily, list[tuple[object, ...]]] = {}
+    for family, _, _, _, where in result:
+        families.setdefault(family, []).append(where)
+    mixed: list[tuple[socket.AddressFamily, tuple[object, ...]]] = []
+    while any(families.values()):
+        for family, places in families.items():
+            if places:
+                mixed.append((family, places.pop(0)))
+    return mixed
+
+
+def _is_literal(address: str) -> bool:
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, address.partition("%")[0])
+        except (OSError, ValueError):
+            continue
+        return True
+    return False
+
+
+def _race(
+    places: list[tuple[socket.AddressFamily, tuple[object, ...]]],
+    port: int,
+    deadline: float,
+    stopped: Callable[[], bool],
+) -> socket.socket:
+    waiting = list(places)
+    under_way: dict[int, socket.socket] = {}
+    poll = select.poll()
+    last_error = 0
+    next_start = time.monotonic()
+    winner: socket.socket | None = None
+    try:
+        while waiting or under_way:
+            now = time.monotonic()
+            if stopped():
+                raise TurnStopped
+            if now >= deadline:
+                raise ConnectFailed(
+                    Failure(
+                        "timeout", f"no answer from port {port} in time", "is the host up, and does a firewall drop us?"
+                    )
+                )
+            if waiting and (now >= next_start or not under_way):
+                family, where = waiting.pop(0)
+                next_start = now + STAGGER
+                sock = socket.socket(family, socket.SOCK_STREAM)
+                sock.setblocking(False)
+                result = sock.connect_ex(where)
+                if result not in (0, errno.EINPROGRESS):
+                    last_error = result
+                    sock.close()
+                    continue
+                under_way[sock.fileno()] = sock
+                poll.register(sock, select.POLLOUT)
+            for fd, _ in poll.poll(SLICE * 1000):
+                sock = under_way.pop(fd)
+                poll.unregister(fd)
+                result = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                if result == 0:
+                    winner = sock
+                    return winner
+                last_error = result
+                sock.close()
+                next_start = 0.0
+    finally:
+        for sock in under_way.values():
+            if sock is not winner:
+                sock.close()
+    raise ConnectFailed(_failure(last_error, port))
+
+
+def _failure(code: int, port: int) -> Failure:
+    if code == errno.ECONNREFUSED:
+        return Failure("refused", f"connection refused (port {port})", "is sshd running there, and is the port right?")
+    if code == errno.ETIMEDOUT:
+        return Failure("timeout", f"no answer from port {port} in time", "is the host up, and does a firewall drop us?")
+    if code in _NO_ROUTE:
+        return Failure("unreachable", f"{os.strerror(code).lower()} (port {port})", "check the address and the network")
+    reason = os.strerror(code).lower() if code else "the name has no address"
+    return Failure("unreachable", f"cannot connect: {reason} (port {port})", "check the address and the network")

@@ -1,0 +1,225 @@
+"""One command on one connection: its output as it comes, its end as it was, and its stop.
+
+Must not know turns or events; it is told what to do with each piece of output.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import paramiko
+from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
+
+from hostshell.core.events import Stream
+from hostshell.ssh.failures import LinkLost, TurnStopped
+from hostshell.ssh.stopping import Stopper
+
+PIECE = 64 * 1024  # bytes of output passed on at once
+LINGER = (
+    0.3  # seconds that output may still come after the command's exit: a background child may hold it open for ever
+)
+TERM_PATIENCE = 0.25  # seconds between TERM and KILL
+KILL_PATIENCE = 0.25  # seconds between KILL and giving up; together the contract's 0.5 s
+REQUEST_PATIENCE = 60.0  # seconds for the server to answer a channel request
+
+
+class Refused(Exception):
+    """The server would not open a session or start the command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a command ended: ``exit_code``, or ``signal`` (without "SIG"), or neither where it was stopped.
+
+    ``stopped``: we were told to stop. ``may_still_run``: its end was not seen.
+    """
+
+    exit_code: int | None = None
+    signal: str | None = None
+    stopped: bool = False
+    may_still_run: bool = False
+
+
+class _Bell:
+    """What paramiko's buffers set when something comes. They also clear it when one of them is empty, which must not
+    silence the other, so clearing is ours alone.
+    """
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+
+    def set(self) -> None:
+        self._event.set()
+
+    def clear(self) -> None:
+        """For paramiko: ignored."""
+
+    def wait(self, seconds: float | None) -> None:
+        self._event.wait(seconds)
+        self._event.clear()
+
+
+class Execution:
+    """One command under way, run in the turn's own thread. ``emit`` may block: then the host waits."""
+
+    def __init__(
+        self, transport: paramiko.Transport, command: str, emit: Callable[[Stream, bytes], None], stopped: Stopper
+    ) -> None:
+        self._transport = transport
+        self._command = command
+        self._emit = emit
+        self._stopped = stopped
+        self._bell = _Bell()
+
+    def run(self) -> Ending:
+        """Run the command to its end.
+
+        Raises `LinkLost` (with ``started`` telling whether the command may have begun), `Refused`, `TurnStopped`.
+        """
+        listen_for_signals(self._transport)
+        try:
+            channel = self._transport.open_session(timeout=REQUEST_PATIENCE)
+        except paramiko.ChannelException as error:
+            raise Refused(f"the server opens no session: {error.args[-1]}") from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise LinkLost(f"the link ended: {error}", started=False) from None
+        try:
+            with self._stopped.calling(self._bell.set):
+                return self._run(channel)
+        finally:
+            channel.close()
+
+    def _run(self, channel: paramiko.Channel) -> Ending:
+        if self._stopped():
+            raise TurnStopped
+        channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
+        channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
+        channel.status_event = self._bell  # type: ignore[assignment]
+        try:
+            channel.exec_command(self._command)
+            channel.shutdown_write()  # a command that reads its standard input sees the end at once
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            if not self._transport.is_active():
+                raise LinkLost(f"the link ended: {error}", started=True) from None
+            raise Refused("the server refused to run a command") from None
+        return self._follow(channel)
+
+    def _follow(self, channel: paramiko.Channel) -> Ending:
+        exited: float | None = None
+        while True:
+            if self._stopped():
+                return self._halt(channel)
+            moved = self._drain(channel)
+            code, signal = exit_code(channel), exit_signal(channel)
+            done = code is not None or signal is not None
+            if channel.closed or (done and channel.eof_received):
+                self._drain(channel)
+                code, signal = exit_code(channel), exit_signal(channel)
+                if code is not None or signal is not None:
+                    return Ending(code, signal)
+                if not self._transport.is_active():
+                    raise LinkLost("the link ended while the command ran", started=True)
+                raise LinkLost("the server closed the session without an exit status", started=True)
+            if not self._transport.is_active():
+                raise LinkLost("the link ended while the command ran", started=True)
+            if done:
+                now = time.monotonic()
+                if exited is None or moved:
+                    exited = now
+                elif now - exited >= LINGER:
+                    return Ending(code, signal)
+                self._bell.wait(LINGER / 3)
+            elif not moved:
+                self._bell.wait(1.0)
+
+    def _drain(self, channel: paramiko.Channel) -> bool:
+        """Pass on what has come, a piece of each stream in turn. ``emit`` may block: then the window closes."""
+        moved = False
+        while not self._stopped():
+            again = False
+            if channel.recv_stderr_ready():
+                self._emit("stderr", channel.recv_stderr(PIECE))
+                again = True
+            if channel.recv_ready():
+                self._emit("stdout", channel.recv(PIECE))
+                again = True
+            if not again:
+                break
+            moved = True
+        return moved
+
+    def _halt(self, channel: paramiko.Channel) -> Ending:
+        for name, patience in (("TERM", TERM_PATIENCE), ("KILL", KILL_PATIENCE)):
+            try:
+                send_signal(channel, name)
+            except (paramiko.SSHException, OSError, EOFError):
+                break
+            if self._seen_to_end(channel, time.monotonic() + patience):
+                return Ending(exit_code(channel), exit_signal(channel), stopped=True)
+        return Ending(stopped=True, may_still_run=True)
+
+    def _seen_to_end(self, channel: paramiko.Channel, deadline: float) -> bool:
+        while time.monotonic() < deadline:
+            if exit_code(channel) is not None or exit_signal(channel) is not None:
+                return True
+            if channel.closed or not self._transport.is_active():
+                return False
+            # what still comes is thrown away, or a full window would keep the end from being told
+            while channel.recv_ready():
+                channel.recv(PIECE)
+            while channel.recv_stderr_ready():
+                channel.recv_stderr(PIECE)
+            self._bell.wait(0.02)
+        return False
+
+
+# --- paramiko's private names that this module needs; tests/ssh/test_private_names.py holds each ---
+
+
+def exit_code(channel: paramiko.Channel) -> int | None:
+    """The exit status that has come, or None. paramiko's own call waits, and says -1 for "none"."""
+    status = channel.exit_status
+    return None if status is None or status < 0 else int(status)
+
+
+def exit_signal(channel: paramiko.Channel) -> str | None:
+    """The signal that ended the command, without "SIG", or None (RFC 4254, section 6.10)."""
+    return getattr(channel, "hostshell_signal", None)
+
+
+def listen_for_signals(transport: paramiko.Transport) -> None:
+    """Make the transport keep the ``exit-signal`` message, which paramiko drops (it would look like a lost link)."""
+    table = transport._channel_handler_table  # type: ignore[attr-defined]
+    plain = type(transport)._channel_handler_table[MSG_CHANNEL_REQUEST]  # type: ignore[attr-defined]
+    if table.get(MSG_CHANNEL_REQUEST) is not plain:
+        return
+
+    def handle(channel: paramiko.Channel, message: paramiko.Message) -> None:
+        start = message.packet.tell()
+        if message.get_binary() == b"exit-signal":
+            message.get_boolean()
+            name = message.get_binary().decode("ascii", "replace").removeprefix("SIG")
+            channel.hostshell_signal = name[:32]  # type: ignore[attr-defined]
+            channel.status_event.set()
+            return
+        message.packet.seek(start)
+        plain(channel, message)
+
+    transport._channel_handler_table = {**table, MSG_CHANNEL_REQUEST: handle}  # type: ignore[attr-defined]
+
+
+def send_signal(channel: paramiko.Channel, name: str) -> None:
+    """Ask the server to send signal ``name`` (without "SIG") to the command (RFC 4254, section 6.9).
+
+    paramiko has no call for it. OpenSSH honours it only where it runs unprivileged for the user, so not for root.
+    """
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("signal")
+    message.add_boolean(False)
+    message.add_string(name)
+    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]

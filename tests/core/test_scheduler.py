@@ -1,0 +1,302 @@
+"""The policy of the pool: feed a report, compare the actions. No network, no clock, no process."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import pytest
+
+from hostshell.core.events import Failure, Finished, Started, Summary
+from hostshell.core.model import Host, Job, Run
+from hostshell.core.scheduler import CONNECT_SLACK, START_TRIES, STOP_PATIENCE, Scheduler
+from hostshell.core.turns import (
+    Action,
+    Answer,
+    Begin,
+    Cancel,
+    Connected,
+    Died,
+    Emit,
+    Ended,
+    Halt,
+    KeyOffered,
+    Kill,
+    PasswordRefused,
+    Question,
+    Ready,
+    Replace,
+    Submit,
+    Tick,
+)
+
+T = TypeVar("T")
+
+
+def job(count: int, *, fanout: int = 64, timeout: float | None = None, number: int = 1) -> Job:
+    hosts = tuple(Host(f"h{i}", f"h{i}", user="u", connect_timeout=10.0) for i in range(count))
+    return Job(hosts, Run("true"), "true", fanout, timeout, number)
+
+
+def only(actions: list[Action], kind: type[T]) -> list[T]:
+    return [action for action in actions if isinstance(action, kind)]
+
+
+def events(actions: list[Action], kind: type[T]) -> list[T]:
+    return [action.event for action in actions if isinstance(action, Emit) and isinstance(action.event, kind)]
+
+
+def ready(workers: int = 2) -> Scheduler:
+    scheduler = Scheduler(workers)
+    for worker in range(workers):
+        scheduler.handle(Ready(worker), 0.0)
+    return scheduler
+
+
+def finished(actions: list[Action]) -> dict[str, Finished]:
+    return {event.host: event for event in events(actions, Finished)}
+
+
+def test_a_job_starts_with_started_and_begins_every_host_within_the_fanout() -> None:
+    scheduler = ready()
+    actions = scheduler.handle(Submit(job(5, fanout=3)), 1.0)
+    assert events(actions, Started) == [Started(1, "true", ("h0", "h1", "h2", "h3", "h4"))]
+    assert [begin.host.name for begin in only(actions, Begin)] == ["h0", "h1", "h2"]
+    actions = scheduler.handle(Ended(only(actions, Begin)[0].turn, "ok", 0), 2.0)
+    assert [begin.host.name for begin in only(actions, Begin)] == ["h3"]
+
+
+def test_hosts_are_spread_over_the_workers_and_keep_to_theirs() -> None:
+    scheduler = ready()
+    first = only(scheduler.handle(Submit(job(4)), 0.0), Begin)
+    assert sorted(begin.worker for begin in first) == [0, 0, 1, 1]
+    for begin in first:
+        scheduler.handle(Ended(begin.turn, "ok", 0), 1.0)
+    second = only(scheduler.handle(Submit(job(4, number=2)), 2.0), Begin)
+    assert {b.host.name: b.worker for b in first} == {b.host.name: b.worker for b in second}
+
+
+def test_nothing_begins_on_a_worker_that_is_not_ready() -> None:
+    scheduler = Scheduler(1)
+    assert only(scheduler.handle(Submit(job(1)), 0.0), Begin) == []
+    assert len(only(scheduler.handle(Ready(0), 3.0), Begin)) == 1
+
+
+def test_the_summary_comes_once_with_the_largest_exit_code_when_every_host_has_ended() -> None:
+    scheduler = ready(1)
+    begins = only(scheduler.handle(Submit(job(2)), 0.0), Begin)
+    assert events(scheduler.handle(Ended(begins[0].turn, "ok", 0), 1.0), Summary) == []
+    failure = Failure("refused", "connection refused")
+    actions = scheduler.handle(Ended(begins[1].turn, "unreachable", failure=failure), 2.5)
+    assert events(actions, Summary) == [Summary(1, ok=1, unreachable=1, seconds=2.5, exit_code=4)]
+    assert not scheduler.busy
+    assert scheduler.next_alarm() is None
+
+
+def test_a_turn_is_halted_at_its_deadline_counted_from_its_own_beginning() -> None:
+    scheduler = ready(1)
+    first = only(scheduler.handle(Submit(job(2, fanout=1, timeout=5.0)), 0.0), Begin)[0]
+    scheduler.handle(Connected(first.turn), 0.1)
+    actions = scheduler.handle(Ended(first.turn, "ok", 0), 4.0)
+    second = only(actions, Begin)[0]  # waited 4 s in the queue, which counts for nothing
+    scheduler.handle(Connected(second.turn), 4.1)
+    assert only(scheduler.handle(Tick(), 8.9), Halt) == []
+    assert only(scheduler.handle(Tick(), 9.0), Halt) == [Halt(0, second.turn, "timeout")]
+    result = finished(scheduler.handle(Ended(second.turn, "cancelled"), 9.1))["h1"]
+    assert (result.status, result.error and result.error.kind) == ("timeout", "timeout")
+
+
+def test_a_worker_that_does_not_answer_a_halt_is_killed_and_replaced() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1, timeout=1.0)), 0.0), Begin)[0]
+    scheduler.handle(Connected(begin.turn), 0.1)
+    scheduler.handle(Tick(), 1.0)
+    actions = scheduler.handle(Tick(), 1.0 + STOP_PATIENCE)
+    assert only(actions, Kill) == [Kill(0)]
+    assert finished(actions)["h0"].may_still_run
+    assert only(scheduler.handle(Died(0, "killed by signal 9"), 2.0), Replace) == [Replace(0)]
+
+
+def test_a_connect_that_the_worker_does_not_end_by_itself_is_halted() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    assert only(scheduler.handle(Tick(), 10.0 + CONNECT_SLACK), Halt) == [Halt(0, begin.turn, "connect")]
+    result = finished(scheduler.handle(Ended(begin.turn, "cancelled"), 12.1))["h0"]
+    assert (result.status, result.error and result.error.kind) == ("unreachable", "timeout")
+
+
+def test_a_long_command_is_not_taken_for_a_long_connect() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(Connected(begin.turn), 1.0)
+    assert scheduler.handle(Tick(), 100.0) == []
+
+
+def test_cancel_ends_what_waits_at_once_and_halts_what_runs() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(3, fanout=1)), 0.0), Begin)[0]
+    actions = scheduler.handle(Cancel(), 1.0)
+    assert {name: event.status for name, event in finished(actions).items()} == {"h1": "cancelled", "h2": "cancelled"}
+    assert only(actions, Halt) == [Halt(0, begin.turn, "cancelled")]
+    actions = scheduler.handle(Ended(begin.turn, "cancelled", may_still_run=True), 1.5)
+    assert finished(actions)["h0"].may_still_run
+    assert events(actions, Summary)[0].exit_code == 130
+
+
+def test_a_second_cancel_does_not_wait() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(Connected(begin.turn), 0.5)
+    scheduler.handle(Cancel(), 1.0)
+    actions = scheduler.handle(Cancel(), 1.1)
+    assert only(actions, Kill) == [Kill(0)]
+    assert finished(actions)["h0"].status == "cancelled"
+    assert finished(actions)["h0"].may_still_run
+    assert len(events(actions, Summary)) == 1
+
+
+def test_a_command_that_ended_before_the_halt_arrived_keeps_its_result() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(Cancel(), 1.0)
+    assert finished(scheduler.handle(Ended(begin.turn, "ok", 0), 1.01))["h0"].status == "ok"
+
+
+def test_a_dead_worker_costs_its_own_hosts_and_nothing_else() -> None:
+    scheduler = ready(2)
+    begins = only(scheduler.handle(Submit(job(4)), 0.0), Begin)
+    actions = scheduler.handle(Died(0, "killed by signal 9"), 1.0)
+    lost = {begin.host.name for begin in begins if begin.worker == 0}
+    assert set(finished(actions)) == lost
+    assert all(
+        event.status == "lost" and event.error and event.error.kind == "worker" for event in finished(actions).values()
+    )
+    assert only(actions, Replace) == [Replace(0)]
+    for begin in begins:
+        if begin.worker == 1:
+            actions = scheduler.handle(Ended(begin.turn, "ok", 0), 2.0)
+    assert events(actions, Summary)[0].ok == 2
+
+
+def test_hosts_that_waited_for_a_dead_worker_still_run() -> None:
+    scheduler = ready(1)
+    scheduler.handle(Submit(job(2, fanout=1)), 0.0)
+    actions = scheduler.handle(Died(0, "exit code 1"), 1.0)
+    assert set(finished(actions)) == {"h0"}
+    assert [begin.host.name for begin in only(scheduler.handle(Ready(0), 2.0), Begin)] == ["h1"]
+
+
+def test_news_of_a_turn_that_was_given_up_changes_nothing() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(Died(0, "killed by signal 9"), 1.0)
+    assert scheduler.handle(Ended(begin.turn, "ok", 0), 1.1) == []
+    assert scheduler.handle(Connected(begin.turn), 1.1) == []
+
+
+def test_a_worker_that_never_starts_is_given_up_and_its_hosts_fail() -> None:
+    scheduler = Scheduler(1)
+    scheduler.handle(Submit(job(1)), 0.0)
+    for _ in range(START_TRIES - 1):
+        assert only(scheduler.handle(Died(0, "exit code 1"), 1.0), Replace) == [Replace(0)]
+    actions = scheduler.handle(Died(0, "exit code 1"), 1.0)
+    assert only(actions, Replace) == []
+    assert finished(actions)["h0"].status == "lost"
+
+
+def test_a_dropped_connect_is_tried_again_after_a_while_and_counts_as_one_turn() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    dropped = Failure("refused", "dropped")
+    actions = scheduler.handle(Ended(begin.turn, "unreachable", failure=dropped, retriable=True), 0.1)
+    assert actions == []
+    alarm = scheduler.next_alarm()
+    assert alarm is not None
+    assert alarm > 0.1
+    again = only(scheduler.handle(Tick(), alarm), Begin)[0]
+    assert again.turn != begin.turn
+    result = finished(scheduler.handle(Ended(again.turn, "ok", 0), alarm + 1))["h0"]
+    assert result.seconds == pytest.approx(alarm + 1, abs=0.001)
+
+
+def test_a_connect_is_not_tried_again_past_the_connect_timeout() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    now, tries = 0.0, 0
+    while True:
+        tries += 1
+        now += 0.01
+        actions = scheduler.handle(
+            Ended(begin.turn, "unreachable", failure=Failure("refused", "dropped"), retriable=True), now
+        )
+        if finished(actions):
+            break
+        alarm = scheduler.next_alarm()
+        assert alarm is not None
+        now = alarm
+        begin = only(scheduler.handle(Tick(), now), Begin)[0]
+    assert 2 <= tries <= 12
+    assert now <= 10.0
+
+
+def test_one_question_lists_all_new_keys_once_every_other_connect_has_settled() -> None:
+    scheduler = ready(1)
+    a, b, c = only(scheduler.handle(Submit(job(3)), 0.0), Begin)
+    assert only(scheduler.handle(KeyOffered(a.turn, "h0", 22, "ssh-ed25519 AAA", "SHA256:a"), 0.1), Question) == []
+    assert only(scheduler.handle(KeyOffered(b.turn, "h1", 22, "ssh-ed25519 BBB", "SHA256:b"), 0.2), Question) == []
+    actions = scheduler.handle(Connected(c.turn), 0.3)  # running, so settled: it goes on meanwhile
+    assert [offer.host for offer in only(actions, Question)[0].offers] == ["h0", "h1"]
+    actions = scheduler.handle(Answer(frozenset({"h0"}), 60.0), 60.3)
+    assert only(actions, Begin)[0].host.accepted_key == "ssh-ed25519 AAA"
+    refused = finished(actions)["h1"]
+    assert (refused.status, refused.error and refused.error.kind) == ("unreachable", "hostkey")
+
+
+def test_the_time_to_answer_counts_for_no_limit() -> None:
+    scheduler = ready(1)
+    a, b = only(scheduler.handle(Submit(job(2, timeout=5.0)), 0.0), Begin)
+    scheduler.handle(Connected(a.turn), 0.1)
+    scheduler.handle(KeyOffered(b.turn, "h1", 22, "ssh-ed25519 BBB", "SHA256:b"), 0.2)
+    actions = scheduler.handle(Answer(frozenset({"h1"}), 100.0), 100.2)
+    assert only(actions, Halt) == []
+    again = only(actions, Begin)[0]
+    scheduler.handle(Connected(again.turn), 100.3)
+    assert only(scheduler.handle(Tick(), 104.9), Halt) == []
+    assert [halt.turn for halt in only(scheduler.handle(Tick(), 105.0), Halt)] == [a.turn]
+
+
+def test_cancel_while_a_question_is_open_ends_the_job() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(KeyOffered(begin.turn, "h0", 22, "ssh-ed25519 AAA", "SHA256:a"), 0.1)
+    actions = scheduler.handle(Cancel(), 1.0)
+    assert finished(actions)["h0"].status == "cancelled"
+    assert scheduler.handle(Answer(frozenset({"h0"}), 1.0), 2.0) == []
+
+
+def test_a_refused_password_is_told_so_that_it_is_not_offered_again() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    refused = Ended(begin.turn, "unreachable", failure=Failure("auth", "refused"), password_refused=True)
+    assert only(scheduler.handle(refused, 1.0), PasswordRefused) == [PasswordRefused("h0")]
+
+
+def test_a_second_job_while_one_runs_is_an_error() -> None:
+    scheduler = ready(1)
+    scheduler.handle(Submit(job(1)), 0.0)
+    with pytest.raises(ValueError, match="one at a time"):
+        scheduler.handle(Submit(job(1)), 0.0)
+
+
+def test_the_same_reports_give_the_same_actions() -> None:
+    def play() -> list[Action]:
+        scheduler = ready(2)
+        found = scheduler.handle(Submit(job(6, fanout=2)), 0.0)
+        now, turn = 0.0, 0
+        while scheduler.busy and now < 60:
+            now += 0.05
+            turn += 1
+            found += scheduler.handle(Ended(turn, "unreachable", failure=Failure("refused", "x"), retriable=True), now)
+            found += scheduler.handle(Tick(), now)
+        return found
+
+    assert play() == play()

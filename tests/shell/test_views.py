@@ -1,0 +1,154 @@
+"""Views over a saved stream of events: what a person and a program see of the same run."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from hostshell.core.events import Block, Event, Failure, Finished, Progress, Started, Summary
+from hostshell.core.turns import Note
+from hostshell.shell.progress import ProgressLine, size
+from hostshell.shell.render import Gathered, Json, Live
+from hostshell.shell.screen import OutputClosed, Screen
+from hostshell.shell.summary import duration
+
+RUN: list[Event | Note] = [
+    Started(1, "df", ("web1", "web2", "web3", "db1", "db2")),
+    Block(1, "web1", "stdout", b"same\n"),
+    Block(1, "web2", "stdout", b"same\n"),
+    Block(1, "web3", "stdout", b"other\nunfinished", eol=False),
+    Block(1, "web3", "stderr", b"warning: \x1b]0;evil\x07\n"),
+    Finished(1, "web1", "ok", 0, seconds=0.1),
+    Finished(1, "web2", "ok", 0, seconds=0.1),
+    Finished(1, "web3", "failed", 1, seconds=0.1, error=Failure("exit", "exit code 1")),
+    Note("web1", "left out /dev/x"),
+    Finished(1, "db1", "unreachable", error=Failure("refused", "connection refused (port 22)", "is sshd running?")),
+    Finished(1, "db2", "unreachable", error=Failure("refused", "connection refused (port 22)", "is sshd running?")),
+    Summary(1, ok=2, failed=1, unreachable=2, seconds=0.5, exit_code=4),
+]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def play(view_class: type, *, terminal: bool = False, **options: str) -> tuple[str, str]:
+    kind = Terminal if terminal else io.StringIO
+    out, err = kind(), kind()
+    view = view_class(Screen(out, err, environ={"TERM": "xterm"}), **options)
+    for event in RUN:
+        view.show(event)
+    return out.getvalue(), err.getvalue()
+
+
+def test_live_lines_stand_under_their_hosts_name_and_only_standard_output_goes_there() -> None:
+    out, err = play(Live)
+    assert out == "web1: same\nweb2: same\nweb3: other\nweb3: unfinished\n"
+    assert err.startswith("web3: warning: ^[]0;evil^G\n")
+
+
+def test_the_summary_counts_and_folds_the_hosts_that_failed_alike_with_reason_and_hint() -> None:
+    _, err = play(Live)
+    assert "2 ok, 1 failed, 2 unreachable in 0.50 s\n" in err
+    assert "  failed web3: exit code 1\n" in err
+    assert "  unreachable db[1-2]: connection refused (port 22)\n    is sshd running?\n" in err
+    assert "  note: web1: left out /dev/x\n" in err
+
+
+def test_names_are_coloured_on_a_terminal_and_plain_in_a_pipe() -> None:
+    out, _ = play(Live, terminal=True)
+    assert "\x1b[" in out
+    assert "\x1b" not in "".join(play(Live))
+
+
+def test_no_color_is_honoured() -> None:
+    out, err = Terminal(), Terminal()
+    view = Live(Screen(out, err, environ={"TERM": "xterm", "NO_COLOR": "1"}))
+    for event in RUN:
+        view.show(event)
+    assert "\x1b[3" not in out.getvalue() + err.getvalue()
+
+
+def test_gathered_shows_identical_outputs_once_under_folded_names() -> None:
+    out, err = play(Gathered)
+    rule = "-" * 15
+    assert out == f"{rule}\nweb[1-2] (2)\n{rule}\nsame\n{rule}\nweb3 (1)\n{rule}\nother\nunfinished\n"
+    assert "warning" in err
+
+
+def test_gathered_output_that_differs_only_at_the_end_is_not_folded() -> None:
+    out = io.StringIO()
+    view = Gathered(Screen(out, io.StringIO()))
+    view.show(Started(1, "x", ("a", "b")))
+    view.show(Block(1, "a", "stdout", b"1\n"))
+    view.show(Block(1, "b", "stdout", b"1\n"))
+    view.show(Block(1, "b", "stdout", b"2\n"))
+    view.show(Summary(1, ok=2))
+    assert out.getvalue().count("(1)") == 2
+
+
+def test_json_is_one_object_a_line_with_the_fields_of_the_contract() -> None:
+    out, _ = play(Json)
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [item["event"] for item in found][:2] == ["started", "output"]
+    assert found[1] == {"event": "output", "job": 1, "host": "web1", "stream": "stdout", "data": "same"}
+    unfinished = [item for item in found if item.get("eol") is False]
+    assert [item["data"] for item in unfinished] == ["unfinished"]
+    assert found[-1]["exit_code"] == 4
+    failed = next(item for item in found if item["event"] == "finished" and item["host"] == "db1")
+    assert failed["error"] == {
+        "kind": "refused",
+        "message": "connection refused (port 22)",
+        "hint": "is sshd running?",
+    }
+
+
+def test_json_keeps_bytes_that_are_not_text() -> None:
+    out = io.StringIO()
+    Json(Screen(out, io.StringIO())).show(Block(1, "a", "stdout", b"caf\xe9\n"))
+    assert json.loads(out.getvalue())["data_base64"] == "Y2Fm6Q=="
+
+
+def test_a_status_line_is_taken_away_before_anything_else_is_written() -> None:
+    err = Terminal()
+    screen = Screen(io.StringIO(), err, environ={"TERM": "xterm"})
+    screen.status("working")
+    screen.err("line\n")
+    assert err.getvalue() == "\r\x1b[Kworking\r\x1b[Kline\n"
+
+
+def test_no_status_line_is_drawn_into_a_pipe() -> None:
+    err = io.StringIO()
+    Screen(io.StringIO(), err).status("working")
+    assert err.getvalue() == ""
+
+
+def test_progress_says_bytes_rate_time_left_and_hosts() -> None:
+    now = [0.0]
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), 2, clock=lambda: now[0])
+    now[0] = 2.0
+    line.moved(Progress(1, "a", "big.bin", 20_000_000, 50_000_000))
+    assert line.text() == "20.0 MB of 100.0 MB, 20%, 10.0 MB/s, 8.00 s left, 0 of 2 hosts  big.bin"
+
+
+def test_a_reader_that_has_gone_is_told_apart_from_other_errors() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with pytest.raises(OutputClosed):
+        Screen(Gone(), io.StringIO()).out("x")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.314, "0.31 s"), (12.4, "12 s"), (185, "3 min 05 s"), (3720, "1 h 02 min")]
+)
+def test_durations_read_as_a_person_says_them(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_sizes_read_as_a_person_says_them() -> None:
+    assert [size(n) for n in (0, 999, 1500, 2_500_000, 3_000_000_000)] == ["0 B", "999 B", "1.5 kB", "2.5 MB", "3.0 GB"]
