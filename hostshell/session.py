@@ -16,6 +16,7 @@ from hostshell.core.errors import LocalFileError, SecretError, TargetError
 from hostshell.core.events import Block, Event, Finished
 from hostshell.core.lines import LineCutter
 from hostshell.core.model import DEFAULT_FANOUT, HOST_FIELD, Get, Host, HostKeyPolicy, Job, Put, Run, Secret, SecretSource, Task
+from hostshell.core.paths import expand_home, local_layout
 from hostshell.core.targets import Targets, resolve
 from hostshell.core.turns import NewKey, Note, PasswordRefused
 from hostshell.engine.pool import Chunk, Pool
@@ -112,6 +113,10 @@ class Session:
             named = replace(self.defaults, exclude=self.defaults.exclude + named.exclude)
         return resolve(named, self.inventory)
 
+    def inventory_check(self, named: Targets) -> None:
+        """Raises `TargetError` when ``named`` does not name hosts that can be had."""
+        resolve(named, self.inventory)
+
     def secrets(self) -> Iterator[str]:
         """Every secret that is known by now, so that none is ever written down."""
         for secret in self.inventory.secrets():
@@ -141,7 +146,7 @@ class Session:
         if isinstance(task, Put):
             _check_sources(task, names)
         elif isinstance(task, Get):
-            _check_destinations(task, names)
+            _check_destination(task)
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
         self._jobs += 1
         return Job(
@@ -181,8 +186,8 @@ class Session:
         """Local paths from here on mean the same in every process."""
         if not isinstance(task, (Put, Get)):
             return task
-        local = os.path.expanduser(task.local) if task.local.startswith("~") else task.local
-        whole = os.path.join(os.getcwd(), local)
+        local = local_layout(task.local) if isinstance(task, Get) else task.local
+        whole = os.path.join(os.getcwd(), expand_home(local, os.path.expanduser("~")))
         return replace(task, local=whole)
 
     def stream(self, job: Job) -> Generator[Event | Note, None, None]:
@@ -302,8 +307,8 @@ def _check_sources(task: Put, names: Sequence[str]) -> None:
             raise LocalFileError(f"cannot read the local file {local}: {reason}", "nothing was sent") from None
 
 
-def _check_destinations(task: Get, names: Sequence[str]) -> None:
-    """A directory to write into can be made, before any host is touched."""
-    local = task.local
-    if HOST_FIELD not in local and Path(local).exists() and not Path(local).is_dir():
-        raise LocalFileError(f"{local} is a file", "-local names the directory that gets one folder a host")
+def _check_destination(task: Get) -> None:
+    """The directory that gets one folder a host is none of the things that cannot hold them."""
+    top = task.local.partition(HOST_FIELD)[0].rpartition("/")[0] or "/"
+    if os.path.lexists(top) and not os.path.isdir(top):
+        raise LocalFileError(f"{top} is not a directory", "-local names the directory that gets one folder a host")

@@ -309,7 +309,7 @@ class Scheduler:
             del self._home[name]
         self._load[worker] = 0
         for turn in [turn for turn in self._turns.values() if turn.worker == worker]:
-            self._give_up(turn, now, actions, Failure("worker", f"its worker process ended: {how}", "run it again"))
+            self._give_up(turn, now, actions, Failure("worker", f"its worker process ended: {how}", "the next command gets a new one"))
         waiting, self._queues[worker] = self._queues[worker], deque()
         if self._failed_starts[worker] >= START_TRIES:
             self._broken[worker] = how

@@ -1,0 +1,110 @@
+"""argv to the prompt, one-shot or a script; the only place that ends the process.
+
+Loads little: a one-shot call must not pay for the prompt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+import hostshell
+from hostshell.core.errors import HostshellError, UsageError
+
+_EPILOG = """\
+without -c and COMMAND: the prompt on a terminal, else a script of lines from standard input.
+examples:
+  hostshell                                      open the prompt on ./hosts.ini
+  hostshell --demo                               try it on seven hosts that it starts itself
+  hostshell batch_run -g web -cmd uptime         run one command and exit
+  hostshell -c 'use -g web' -c 'run df -h | sort'
+exit codes: 0 ok, 1 failed, 2 usage, 3 timed out, 4 unreachable or lost, 130 interrupted; the largest counts.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run hostshell and end the process with its exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that cannot show it
+    try:
+        code = _main(sys.argv[1:] if argv is None else argv)
+    except HostshellError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        code = 130
+    except SystemExit as leave:  # argparse
+        code = leave.code if isinstance(leave.code, int) else 2
+    except Exception as error:
+        if os.environ.get("HOSTSHELL_DEBUG"):
+            traceback.print_exc()
+        print(f"error: hostshell itself failed: {type(error).__name__}: {error}", file=sys.stderr)
+        print("  HOSTSHELL_DEBUG=1 shows where", file=sys.stderr)
+        code = 1
+    _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the interpreter would flush once more at its end and complain
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hostshell",
+        description="an interactive management shell for fleets of hosts over SSH",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("-i", dest="sources", metavar="SOURCE", action="append", help="inventory file; repeatable, later wins")
+    parser.add_argument("--known-hosts", metavar="FILE", help="in place of your own and the system's known_hosts")
+    parser.add_argument(
+        "--host-keys",
+        metavar="POLICY",
+        choices=("ask", "strict", "accept-new"),
+        help="unknown host keys: ask (default at the prompt), strict (default otherwise), accept-new",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, one object a line")
+    parser.add_argument("--demo", action="store_true", help="start a fleet of seven hosts on this machine to try it on")
+    parser.add_argument("-c", dest="lines", metavar="LINE", action="append", help="run LINE and exit; repeatable")
+    parser.add_argument("--version", action="version", version=f"hostshell {hostshell.__version__}")
+    parser.add_argument("command", metavar="COMMAND", nargs=argparse.REMAINDER, help="one command as separate words")
+    return parser
+
+
+def _main(argv: Sequence[str]) -> int:
+    options = _parser().parse_args(argv)
+    if options.lines and options.command:
+        raise UsageError("-c LINE and COMMAND do not go together", "put the command into another -c")
+    signal.signal(signal.SIGTERM, _terminate)
+    with contextlib.suppress(AttributeError):
+        signal.signal(signal.SIGHUP, _terminate)
+    if options.demo:
+        from hostshell.shell.demo import demo
+
+        return demo(options)
+    from hostshell.shell.launch import launch
+
+    return launch(options)
+
+
+def _terminate(number: int, _frame: FrameType | None) -> None:
+    # as an exception, so that everything that was opened is closed on the way out
+    raise SystemExit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,308 @@
+"""The table of commands: names, options, forms and examples. The parser, `help`, Tab and docs/reference.md read it.
+
+Pure data. Must not know how a line is read, shown or carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote"]
+Positional: TypeAlias = Literal["none", "targets", "name", "setting", "count", "command", "rest"]
+Purpose: TypeAlias = Literal["Run and copy", "Targets", "Session"]
+
+PURPOSES: tuple[Purpose, ...] = ("Run and copy", "Targets", "Session")
+MOST_FANOUT = 10_000
+
+# what a value of each kind is called in "-h needs a host list"
+NEEDS: dict[Kind, str] = {
+    "hosts": "a host list",
+    "groups": "a group list",
+    "text": "a command",
+    "count": "a number",
+    "seconds": "a number of seconds",
+    "choice": "a value",
+    "local": "a local path",
+    "remote": "a remote path",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a command. ``names`` has the short form first; a flag has no ``metavar``."""
+
+    names: tuple[str, ...]
+    kind: Kind
+    help: str
+    metavar: str = ""
+    repeatable: bool = False
+    required: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def field(self) -> str:
+        """The name of its value in what a line is parsed to: ``connect_timeout`` for ``--connect-timeout``."""
+        return self.names[-1].lstrip("-").replace("-", "_")
+
+    @property
+    def takes_value(self) -> bool:
+        """Whether a value follows it."""
+        return self.kind != "flag"
+
+    @property
+    def needs(self) -> str:
+        """What its value is, with its article: "a host list"."""
+        return " or ".join(self.choices) or NEEDS[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command: ``summary`` is its line in an overview, ``form`` how it is written, ``notes`` what else to know.
+
+    ``positional`` says what its words without an option are. ``aliases`` work and are not advertised. The examples run
+    as they stand on the demo fleet.
+    """
+
+    name: str
+    purpose: Purpose
+    summary: str
+    form: str
+    options: tuple[Option, ...] = ()
+    positional: Positional = "none"
+    examples: tuple[str, ...] = ()
+    notes: str = ""
+    aliases: tuple[str, ...] = ()
+
+    def option(self, name: str) -> Option | None:
+        """The option that is called ``name``, dashes included; None if there is none."""
+        return next((option for option in self.options if name in option.names), None)
+
+    def option_names(self) -> tuple[str, ...]:
+        """Every name of every option."""
+        return tuple(name for option in self.options for name in option.names)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """Something that `set` changes. ``choices`` are the words it takes, beside a number where ``kind`` is one."""
+
+    name: str
+    kind: Literal["count", "seconds", "switch"]
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("fanout", "count", f"hosts at a time, 1 to {MOST_FANOUT}"),
+    Setting("timeout", "seconds", "seconds for a host's whole turn; off: no limit", ("off",)),
+    Setting("connect_timeout", "seconds", "seconds to connect and log in; off: as the inventory says", ("off",)),
+    Setting("gather", "switch", "identical outputs once, under the folded names of their hosts", ("on", "off")),
+    Setting("color", "switch", "colours; auto: on a terminal, unless NO_COLOR is set", ("auto", "on", "off")),
+)
+
+_HOSTS = Option(
+    ("-h", "--hosts"),
+    "hosts",
+    "hosts, as a node set: h1,h2  web[01-20]  web*  @group  a!b  a&b  a^b; user@host:port for a host of the moment",
+    "HOSTS",
+    repeatable=True,
+)
+_GROUPS = Option(
+    ("-g", "--groups"), "groups", "groups of the inventory, separated by commas", "GROUPS", repeatable=True
+)
+_ALL = Option(("-a", "--all"), "flag", "every host of the inventory")
+_EXCLUDE = Option(("-x", "--exclude"), "hosts", "hosts to leave out of those named", "HOSTS", repeatable=True)
+_TARGETS = (_HOSTS, _GROUPS, _ALL, _EXCLUDE)
+
+_FANOUT = Option(("-f", "--fanout"), "count", f"so many hosts at a time, 1 to {MOST_FANOUT}", "N")
+_TIMEOUT = Option(
+    ("-t", "--timeout"), "seconds", "limit for a host's whole turn, from its connect on; none unless set", "SECONDS"
+)
+_CONNECT_TIMEOUT = Option(("--connect-timeout",), "seconds", "limit for connect and login (10)", "SECONDS")
+_JSON = Option(("--json",), "flag", "print JSON, one object a line")
+_LIMITS = (_FANOUT, _TIMEOUT, _CONNECT_TIMEOUT)
+
+_DEFAULTS = "Without targets it works on those that `use` has set; -x alone is subtracted from them."
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "batch_run",
+        "Run and copy",
+        "run a command on many hosts",
+        "batch_run [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] -cmd COMMAND [options]",
+        (
+            *_TARGETS,
+            Option(
+                ("-cmd", "--cmd"),
+                "text",
+                "the command, in quotes; {host} becomes the host's name, nothing else is rewritten",
+                "COMMAND",
+                required=True,
+            ),
+            *_LIMITS,
+            Option(("-b", "--gather"), "flag", "print identical outputs once, under the folded names of their hosts"),
+            _JSON,
+        ),
+        examples=(
+            'batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd "df -h"',
+            "batch_run -g web_clusters -x web02 -cmd uptime",
+            "batch_run -h h[1-3] -b -cmd 'echo \"{host} says hello\" | tr a-z A-Z'",
+            'batch_run -a -f 2 -t 30 -cmd "uname -sr"',
+        ),
+        notes=_DEFAULTS,
+    ),
+    Command(
+        "batch_scp",
+        "Run and copy",
+        "copy files and directories to or from many hosts",
+        "batch_scp [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] -action put|get -local PATH -remote PATH [options]",
+        (
+            *_TARGETS,
+            Option(
+                ("-action", "--action"),
+                "choice",
+                "put: from here to the hosts; get: from the hosts to here",
+                "put|get",
+                required=True,
+                choices=("put", "get"),
+            ),
+            Option(
+                ("-local", "--local"),
+                "local",
+                "the path on this machine; get writes PATH/<host>/NAME unless PATH holds {host}",
+                "PATH",
+                required=True,
+            ),
+            Option(
+                ("-remote", "--remote"),
+                "remote",
+                "the path on the hosts; DIR/ is into that directory, NAME is exactly that name",
+                "PATH",
+                required=True,
+            ),
+            Option(("--parents",), "flag", "make missing directories on the hosts"),
+            Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
+            *_LIMITS,
+            _JSON,
+        ),
+        examples=(
+            "batch_scp -h h1,h2 -g web_clusters -action put -local /etc/hosts -remote copy",
+            "batch_scp -g db_servers -action put -local /etc/hosts -remote new/ --parents",
+            "batch_scp -g web_clusters -action get -remote /etc/hosts -local ./out/",
+            "batch_scp -h h1,h2 -action get -remote /etc/hosts -local ./hosts.{host}",
+        ),
+        notes=_DEFAULTS,
+    ),
+    Command(
+        "run",
+        "Run and copy",
+        "run the rest of the line on the default targets",
+        "run COMMAND",
+        positional="rest",
+        examples=("use -g web_clusters", "run df -h | sort", "run echo $HOSTNAME {host}"),
+        notes="All of the line belongs to the command: no options, no quotes needed. `use` sets the targets.",
+    ),
+    Command(
+        "ping",
+        "Run and copy",
+        "log in to hosts and run nothing",
+        "ping [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
+        (*_TARGETS, *_LIMITS, _JSON),
+        examples=("ping -a", "ping -h h1,h2 --connect-timeout 3"),
+        notes=_DEFAULTS,
+    ),
+    Command(
+        "use",
+        "Targets",
+        "set, show or clear the session's default targets",
+        "use [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] | use --clear",
+        (*_TARGETS, Option(("--clear",), "flag", "drop the default targets"), _JSON),
+        examples=("use -g web_clusters,db_servers -x db02", "use", "use --clear"),
+        notes="A command that names targets of its own does not look at the defaults.",
+    ),
+    Command(
+        "hosts",
+        "Targets",
+        "show what a target list means, before it is used",
+        "hosts [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS]",
+        (*_TARGETS, _JSON),
+        "targets",
+        examples=("hosts", "hosts web*", "hosts @web_clusters,h[1-3] -x h2"),
+        notes="Without targets it lists the default targets, or every host when there are none.",
+    ),
+    Command(
+        "groups",
+        "Targets",
+        "list the groups of the inventory",
+        "groups",
+        (_JSON,),
+        examples=("groups",),
+    ),
+    Command(
+        "show",
+        "Targets",
+        "show a host or group: its settings, and where each comes from",
+        "show NAME",
+        (_JSON,),
+        "name",
+        examples=("show h1", "show web_clusters"),
+    ),
+    Command(
+        "set",
+        "Session",
+        "show or change settings of this session",
+        "set [NAME [VALUE]]",
+        (_JSON,),
+        "setting",
+        examples=("set", "set fanout 128", "set timeout off", "set gather on"),
+    ),
+    Command(
+        "reload",
+        "Session",
+        "read the inventory again and close open connections",
+        "reload",
+        (_JSON,),
+        examples=("reload",),
+        notes="It also forgets passwords that were asked for or refused.",
+    ),
+    Command(
+        "history",
+        "Session",
+        "list the lines typed before, the last N",
+        "history [N]",
+        (_JSON,),
+        "count",
+        examples=("history", "history 5"),
+    ),
+    Command(
+        "help",
+        "Session",
+        "list the commands, or explain one",
+        "help [COMMAND]",
+        (_JSON,),
+        "command",
+        examples=("help", "help batch_run"),
+    ),
+    Command(
+        "!",
+        "Session",
+        "run the rest of the line on this machine",
+        "!LOCAL COMMAND",
+        positional="rest",
+        examples=("!ls -l", "!date"),
+    ),
+    Command("exit", "Session", "leave; so does Ctrl-D", "exit", (_JSON,), examples=("exit",), aliases=("quit",)),
+)
+
+_BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
+
+
+def command_named(name: str) -> Command | None:
+    """The command that is called ``name``, aliases included; None if there is none."""
+    return _BY_NAME.get(name)
+
+
+def setting_named(name: str) -> Setting | None:
+    """The setting that is called ``name``; None if there is none."""
+    return next((setting for setting in SETTINGS if setting.name == name), None)

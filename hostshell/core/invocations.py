@@ -1,0 +1,162 @@
+"""What a line means: one dataclass for each command, with what the person gave. None is "not given".
+
+Plain data. Must not know the settings that fill what was not given, nor how anything is carried out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from hostshell.core.targets import Targets
+
+Action: TypeAlias = Literal["put", "get"]
+SettingValue: TypeAlias = int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRun:
+    """``batch_run``: ``timeout`` and ``connect_timeout`` in seconds. ``gather`` False leaves it to the setting."""
+
+    targets: Targets
+    cmd: str
+    fanout: int | None = None
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    gather: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchScp:
+    """``batch_scp``: paths as they were typed, ``{host}`` and ``~/`` still in them."""
+
+    targets: Targets
+    action: Action
+    local: str
+    remote: str
+    parents: bool = False
+    preserve: bool = False
+    fanout: int | None = None
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """``run``: ``cmd`` is all of the line after the verb, on the default targets."""
+
+    cmd: str
+
+
+@dataclass(frozen=True, slots=True)
+class PingHosts:
+    """``ping``."""
+
+    targets: Targets
+    fanout: int | None = None
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UseTargets:
+    """``use``: without targets and without ``clear`` it shows the defaults."""
+
+    targets: Targets
+    clear: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListHosts:
+    """``hosts``: bare words are host lists as well."""
+
+    targets: Targets
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListGroups:
+    """``groups``."""
+
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowName:
+    """``show NAME``: a host or a group."""
+
+    name: str
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeSetting:
+    """``set``: all settings (``name`` None), one (``change`` False), or a change of it to ``value``.
+
+    ``value`` is an int for fanout; seconds or None (off) for the two limits; a bool for gather; a bool or None (auto)
+    for color.
+    """
+
+    name: str | None = None
+    value: SettingValue = None
+    change: bool = False
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """``reload``."""
+
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowHistory:
+    """``history``: the last ``count`` lines, or all of them."""
+
+    count: int | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowHelp:
+    """``help``: an overview, or one command."""
+
+    command: str | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCommand:
+    """``!``: the rest of the line, for a shell on this machine."""
+
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """``exit`` and ``quit``."""
+
+    json: bool = False
+
+
+Invocation: TypeAlias = (
+    BatchRun
+    | BatchScp
+    | RunLine
+    | PingHosts
+    | UseTargets
+    | ListHosts
+    | ListGroups
+    | ShowName
+    | ChangeSetting
+    | Reload
+    | ShowHistory
+    | ShowHelp
+    | LocalCommand
+    | Exit
+)

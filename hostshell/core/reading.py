@@ -1,0 +1,330 @@
+"""The words of a line to what they mean, or to the fault that is in them. No guesses: those are for `core.suggest`.
+
+Pure. Must not know how a line is cut into words, nor the inventory.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hostshell.core.clean import clean
+from hostshell.core.commands import COMMANDS, MOST_FANOUT, SETTINGS, Command, Option, command_named, setting_named
+from hostshell.core.errors import did_you_mean, nearest
+from hostshell.core.invocations import (
+    BatchRun,
+    BatchScp,
+    ChangeSetting,
+    Exit,
+    Invocation,
+    ListGroups,
+    ListHosts,
+    LocalCommand,
+    PingHosts,
+    Reload,
+    RunLine,
+    SettingValue,
+    ShowHelp,
+    ShowHistory,
+    ShowName,
+    UseTargets,
+)
+from hostshell.core.suggest import SYNONYMS
+from hostshell.core.targets import Targets
+from hostshell.core.words import BLANKS, quote
+
+CLASSES: dict[str, Callable[..., Invocation]] = {
+    "batch_run": BatchRun,
+    "batch_scp": BatchScp,
+    "ping": PingHosts,
+    "use": UseTargets,
+    "hosts": ListHosts,
+    "groups": ListGroups,
+    "show": ShowName,
+    "set": ChangeSetting,
+    "reload": Reload,
+    "history": ShowHistory,
+    "help": ShowHelp,
+    "exit": Exit,
+}
+TARGET_FIELDS = ("hosts", "groups", "all", "exclude")
+
+_COUNT = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]*)?|\.[0-9]+")
+_IN_BRACKETS = re.compile(r"\[[^]]*\]")
+_ROOM = {"none": 0, "rest": 0, "name": 1, "count": 1, "command": 1, "setting": 2}  # words without an option
+_LONGEST_SHOWN = 60  # characters of a word in a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why words mean nothing. ``at``: the place of a stray word, else -1. ``firm``: look for no other reading."""
+
+    message: str
+    hint: str = ""
+    at: int = -1
+    firm: bool = False
+
+
+@dataclass(slots=True)
+class _Found:
+    """What stands in a line: values of options by field, words without an option, whether ``-a`` looks misplaced."""
+
+    values: dict[str, Any]
+    bare: list[str]
+    odd_all: bool = False
+
+
+def read(texts: list[str]) -> Invocation | Fault:
+    """What the words mean; the first of them is the command's name."""
+    command = command_named(texts[0])
+    if command is None:
+        return _no_such_command(texts[0])
+    if command.positional == "rest":
+        return read_rest(command.name, " ".join(texts[1:]))
+    if texts[1:] == ["-h"] or "--help" in texts:
+        return ShowHelp(command.name)
+    found = _gather(command, texts)
+    return found if isinstance(found, Fault) else _build(command, texts, found)
+
+
+def read_rest(name: str, rest: str) -> Invocation | Fault:
+    """``run`` and ``!``: all that follows belongs to a shell."""
+    if name == "run" and rest in ("-h", "--help"):
+        return ShowHelp("run")
+    if not rest.strip():
+        if name == "run":
+            return Fault("run needs a command", "for example: run df -h | sort")
+        return Fault("! needs a command for this machine", "for example: !ls -l")
+    if "\0" in rest:
+        return Fault(f"{name}: a command cannot hold a NUL character")
+    return RunLine(rest) if name == "run" else LocalCommand(rest)
+
+
+# --- options ---
+
+
+def _gather(command: Command, texts: list[str]) -> _Found | Fault:
+    found = _Found({}, [])
+    at = 0
+    while (at := at + 1) < len(texts):
+        word = texts[at]
+        if _is_bare(command, word):
+            if len(found.bare) == _ROOM.get(command.positional, len(texts)):
+                message = f"{command.name}: the word {_shown(word)} belongs to no option"
+                return Fault(message, f"the form is: {command.form}", at=at)
+            found.bare.append(word)
+            continue
+        option = _option_of(command, word)
+        if option is None:
+            return _no_such_option(command, word)
+        name, equals, value = word.partition("=")
+        if option.field in found.values and not option.repeatable:
+            hint = "once is enough; only -h, -g and -x may be repeated"
+            return Fault(f"{command.name}: {' / '.join(option.names)} is given twice", hint)
+        if not option.takes_value:
+            if equals:
+                return Fault(f"{command.name}: {name} takes no value", f"write {name} alone", firm=True)
+            found.odd_all |= _looks_swallowed(texts, at)
+            found.values[option.field] = True
+            continue
+        if not equals:
+            at += 1
+            if at == len(texts) or _option_of(command, texts[at]) is not None:
+                return _no_value(command, option, name, texts[at] if at < len(texts) else "")
+            value = texts[at]
+        checked = _value(f"{command.name}: {name}", option, value)
+        if isinstance(checked, Fault):
+            return checked
+        if option.repeatable:
+            found.values.setdefault(option.field, []).append(checked)
+        else:
+            found.values[option.field] = checked
+    return found
+
+
+def _is_bare(command: Command, word: str) -> bool:
+    if command.positional == "setting" and _SECONDS.fullmatch(word[1:]):
+        return True  # `set timeout -5` is a wrong value, not an unknown option
+    return not word.startswith("-") or word == "-"
+
+
+def _option_of(command: Command, word: str) -> Option | None:
+    """The option that ``word`` is, as ``-h`` or ``--hosts`` or ``--hosts=…``."""
+    return command.option(word.partition("=")[0] if word.startswith("--") else word)
+
+
+def _looks_swallowed(texts: list[str], at: int) -> bool:
+    """Whether ``-a`` follows a command of one word: in ``-cmd uname -a`` it is hardly meant for every host."""
+    return texts[at] == "-a" and texts[at - 2] in ("-cmd", "--cmd") and not set(BLANKS).intersection(texts[at - 1])
+
+
+# --- commands ---
+
+
+def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fault:
+    name, values = command.name, found.values
+    for option in command.options:
+        if option.required and option.field not in values:
+            line = clean(" ".join([*map(quote, texts), option.names[0], option.metavar]))
+            return Fault(f"{name} needs {option.names[0]}: {option.help.split(';')[0]}", f"write it as: {line}")
+    if found.odd_all and (values.get("hosts") or values.get("groups")):
+        return Fault(
+            f"{name}: -a is every host, and others are named as well",
+            "for every host leave out -h and -g; if -a belongs to the command, put the command in quotes",
+        )
+    if any(option.kind == "hosts" for option in command.options):
+        for word in found.bare:
+            checked = _value(name, command.options[0], word)
+            if isinstance(checked, Fault):
+                return checked
+        hosts, groups, everything, exclude = (values.pop(field, ()) for field in TARGET_FIELDS)
+        values["targets"] = Targets((*hosts, *found.bare), tuple(groups), tuple(exclude), bool(everything))
+    more = _own_values(name, found)
+    return more if isinstance(more, Fault) else CLASSES[name](**values, **more)
+
+
+def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
+    """What the words without an option mean to the commands that take some."""
+    bare = found.bare
+    if name == "use" and found.values.get("clear") and found.values["targets"] != Targets():
+        return Fault("use: --clear drops the default targets and takes none", "write `use --clear` alone", firm=True)
+    if name == "show":
+        return {"name": bare[0]} if bare else Fault("show needs the name of a host or a group", "for example: show h1")
+    if name == "set":
+        return _setting(bare)
+    if name == "history" and bare:
+        count = _count(bare[0])
+        if count is None:
+            return Fault(f"history: {_shown(bare[0])} is no number of lines", "for example: history 20", firm=True)
+        return {"count": count}
+    if name == "help" and bare:
+        about = command_named(bare[0])
+        return _no_such_command(bare[0]) if about is None else {"command": about.name}
+    return {}
+
+
+def _setting(words: list[str]) -> Mapping[str, Any] | Fault:
+    if not words:
+        return {}
+    setting = setting_named(words[0])
+    if setting is None:
+        names = [known.name for known in SETTINGS]
+        hint = did_you_mean(words[0].replace("-", "_"), names) or f"there are {', '.join(names)}"
+        return Fault(f"set: no such setting: {_shown(words[0])}", hint, firm=True)
+    if len(words) == 1:
+        return {"name": setting.name}
+    text = words[1]
+    value: SettingValue = None
+    if text in setting.choices:
+        value = {"on": True, "off": False}.get(text) if setting.kind == "switch" else None
+        return {"name": setting.name, "value": value, "change": True}
+    if setting.kind == "count":
+        value = _fanout(text)
+        takes = f"a number from 1 to {MOST_FANOUT}"
+    elif setting.kind == "seconds":
+        value = _seconds(text)
+        takes = "a number of seconds above 0, or off"
+    else:
+        takes = " or ".join(setting.choices)
+    if value is None:
+        message = f"set {setting.name}: it takes {takes}, not {_shown(text)}"
+        return Fault(message, did_you_mean(text, setting.choices), firm=True)
+    return {"name": setting.name, "value": value, "change": True}
+
+
+# --- values ---
+
+
+def _value(place: str, option: Option, text: str) -> str | int | float | Fault:
+    """The value of an option, checked. ``place`` is what needs it, as in "batch_run: -h"."""
+    if not text.strip():
+        return Fault(f"{place} needs {option.needs}")
+    if "\0" in text:
+        return Fault(f"{place}: its value cannot hold a NUL character", firm=True)
+    value: str | int | float | None = text
+    needs = option.needs
+    if option.kind in ("hosts", "groups"):
+        # no name holds a slash or begins with a dash: such a word went astray, as in -cmd df -h /tmp
+        value = None if text.startswith("-") or "/" in _IN_BRACKETS.sub("", text) else text
+    elif option.kind == "count":
+        value = _fanout(text)
+        needs = f"a number from 1 to {MOST_FANOUT}"
+    elif option.kind == "seconds":
+        value = _seconds(text)
+        needs = "a number of seconds above 0"
+    elif option.kind == "choice" and text not in option.choices:
+        return Fault(f"{place} needs {needs}, not {_shown(text)}", did_you_mean(text, option.choices), firm=True)
+    return Fault(f"{place} needs {needs}, not {_shown(text)}") if value is None else value
+
+
+def _count(text: str) -> int | None:
+    """A whole number above 0, or None."""
+    return int(text) or None if _COUNT.fullmatch(text) else None
+
+
+def _fanout(text: str) -> int | None:
+    count = _count(text)
+    return count if count is not None and count <= MOST_FANOUT else None
+
+
+def _seconds(text: str) -> float | None:
+    """A finite number above 0, or None."""
+    seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
+    return seconds if 0 < seconds < math.inf else None
+
+
+# --- faults ---
+
+
+def _shown(text: str) -> str:
+    """A word in a sentence: quoted where it must be, safe to print, not too long."""
+    text = clean(text)
+    return quote(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
+
+
+def _nearest(word: str, names: tuple[str, ...]) -> str | None:
+    synonym = SYNONYMS.get(word.lower())
+    if synonym in names:
+        return synonym
+    return nearest(word, names) if len(word) <= _LONGEST_SHOWN else None
+
+
+def _no_such_command(word: str) -> Fault:
+    message = f"no such command: {_shown(word)}"
+    if word.startswith("#"):
+        return Fault(message, "a comment begins with the first character of its line", firm=True)
+    if " " in word:
+        return Fault(message, f"a whole line as one word goes with -c, as in: -c {_shown(word)}", firm=True)
+    better = _nearest(word, tuple(name for command in COMMANDS for name in (command.name, *command.aliases)))
+    if better is not None:
+        return Fault(message, f"did you mean {better}?", firm=True)
+    hint = "`help` lists the commands; `run LINE` runs a line on the default targets, `!LINE` on this machine"
+    return Fault(message, hint, firm=True)
+
+
+def _no_such_option(command: Command, word: str) -> Fault:
+    typed, equals, value = word.partition("=")
+    message = f"{command.name}: no such option: {_shown(typed)}"
+    option = command.option(typed)
+    if equals and option is not None:  # -cmd=uptime
+        long = option.names[-1]
+        right = f"{typed} {quote(value)}, or {long}={quote(value)}" if option.takes_value else f"{typed} alone"
+        return Fault(f"{command.name}: only long options take a value with =", f"write {right}", firm=True)
+    glued = command.option(typed[:2])
+    if glued is not None and glued.kind in ("count", "seconds") and typed[2:].isdecimal():  # -f5
+        return Fault(message, f"did you mean {typed[:2]} {typed[2:]}?", firm=True)
+    better = _nearest(typed, command.option_names())
+    hint = f"did you mean {better}?" if better else f"`help {command.name}` lists its options"
+    # a short one is rather an option of the person's command, as in -cmd ls -l
+    return Fault(message, hint, firm=better is not None and len(typed) > 3)
+
+
+def _no_value(command: Command, option: Option, name: str, following: str) -> Fault:
+    hint = ""
+    if following and option.kind in ("text", "local", "remote"):
+        hint = f"{following} is an option; a value that begins with a dash goes as {option.names[-1]}={following}"
+    return Fault(f"{command.name}: {name} needs {option.needs}", hint)

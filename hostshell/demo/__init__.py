@@ -1,0 +1,1 @@
+"""A loopback fleet of real SSH servers, for newcomers and for the tests."""

@@ -1,0 +1,158 @@
+"""Verbs that answer instead of running anything: hosts, groups, show, use, set, history, help.
+
+Each gives its data and, for a person, its text: JSON and the terminal show the same facts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hostshell.core.clean import clean
+from hostshell.core.commands import SETTINGS
+from hostshell.core.errors import TargetError, UsageError, did_you_mean
+from hostshell.core.invocations import ChangeSetting
+from hostshell.core.names import fold
+from hostshell.core.targets import Targets, parse_moment
+from hostshell.session import Session, Settings
+from hostshell.shell.tables import table
+
+MOST_FOLDED = 60  # characters of a folded list in a prompt or a cell
+PIPE_WIDTH = 10_000  # columns of a table that nobody sees on a terminal: nothing wraps
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a verb says: ``data`` for programs, ``text`` for people (whole lines)."""
+
+    data: Any
+    text: str
+
+
+def hosts(session: Session, targets: Targets, width: int, colour: bool) -> Answer:
+    """The hosts that a target list means."""
+    if not targets.named and not session.defaults.named:
+        targets = replace(targets, everything=True)
+    names = session.targets(targets)
+    rows = []
+    members = _groups_by_host(session)
+    data = []
+    for name in names:
+        host = session.inventory.host(name)
+        groups = members.get(name, [])
+        rows.append((name, host.address, str(host.port), host.user, ",".join(groups)))
+        data.append({"name": name, "address": host.address, "port": host.port, "user": host.user, "groups": groups})
+    text = table(("host", "address", "port", "user", "groups"), rows, width, colour=colour)
+    return Answer(data, text + f"{len(names)} host{'s' * (len(names) != 1)}\n")
+
+
+def groups(session: Session, width: int, colour: bool) -> Answer:
+    """Every group, how many hosts, which."""
+    found = session.inventory.groups
+    rows = [(name, str(len(members)), fold(members)) for name, members in found.items()]
+    data = [{"name": name, "hosts": list(members)} for name, members in found.items()]
+    if not rows:
+        return Answer(data, "no groups in the inventory\n")
+    return Answer(data, table(("group", "count", "hosts"), rows, width, colour=colour))
+
+
+def show(session: Session, name: str, width: int, colour: bool) -> Answer:
+    """A host's settings and where each comes from, or a group's hosts."""
+    inventory = session.inventory
+    group = name.removeprefix("@")
+    if name not in inventory.host_names and parse_moment(name) is None and group in inventory.groups:
+        members = inventory.groups[group]
+        above = [other for other, hosts in inventory.groups.items() if other != group and set(members) < set(hosts)]
+        lines = [f"group {group}: {len(members)} hosts", f"  hosts  {fold(members)}"]
+        if above:
+            lines.append(f"  within {', '.join(above)}")
+        return Answer({"group": group, "hosts": list(members)}, "\n".join(lines) + "\n")
+    if name not in inventory.host_names and parse_moment(name) is None:
+        known = [*inventory.host_names, *inventory.groups]
+        raise TargetError(f"no host or group is called {clean(name)}", did_you_mean(name, known[:10_000]))
+    settings = inventory.settings(name)
+    within = _groups_by_host(session).get(name, [])
+    rows = [(item.key, clean(item.text), clean(item.source)) for item in settings]
+    text = f"host {name}" + (f", in {', '.join(within)}" if within else "") + "\n"
+    text += table(("setting", "value", "from"), rows, width, colour=colour)
+    data = {
+        "host": name,
+        "groups": within,
+        "settings": {item.key: {"value": item.text, "from": item.source} for item in settings},
+    }
+    return Answer(data, text)
+
+
+def use(session: Session, targets: Targets, clear: bool) -> Answer:
+    """Set, clear or show the default targets."""
+    if clear:
+        if targets.named or targets.exclude:
+            raise UsageError("use --clear takes no targets", "use --clear drops the defaults; use -g NAME sets others")
+        session.defaults = Targets()
+    elif targets.named:
+        session.inventory_check(targets)
+        session.defaults = targets
+    elif targets.exclude:
+        if not session.defaults.named:
+            raise TargetError("there are no default targets to leave hosts out of", "set some: use -g NAME")
+        narrowed = replace(session.defaults, exclude=session.defaults.exclude + targets.exclude)
+        session.inventory_check(narrowed)
+        session.defaults = narrowed
+    if not session.defaults.named:
+        return Answer({"targets": "", "hosts": []}, "no default targets; set some with: use -g GROUP\n")
+    names = session.targets(Targets())
+    word = "host" if len(names) == 1 else "hosts"
+    text = f"{session.defaults.options()}  ({len(names)} {word}: {shorten(fold(names), 200)})\n"
+    return Answer({"targets": session.defaults.options(), "hosts": list(names)}, text)
+
+
+def settings(session: Session, asked: ChangeSetting) -> Answer:
+    """Show all settings, show one, or change one."""
+    current = session.settings
+    if asked.name is None:
+        data = {setting.name: getattr(current, setting.name) for setting in SETTINGS}
+        lines = [f"{s.name:<16} {_shown(current, s.name):<6} {s.help}" for s in SETTINGS]
+        return Answer(data, "\n".join(lines) + "\n")
+    if asked.change:
+        setattr(current, asked.name, asked.value)
+    return Answer({asked.name: getattr(current, asked.name)}, f"{asked.name} is {_shown(current, asked.name)}\n")
+
+
+def history(lines: Sequence[str], count: int | None) -> Answer:
+    """The lines typed before, oldest first, numbered."""
+    first = 0 if count is None else max(0, len(lines) - count)
+    text = "".join(f"{number:5}  {line}\n" for number, line in enumerate(lines, 1) if number > first)
+    return Answer(list(lines[first:]), text or "nothing has been typed yet\n")
+
+
+def shorten(text: str, most: int = MOST_FOLDED) -> str:
+    """``text``, cut where it is longer than ``most`` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _shown(current: Settings, name: str) -> str:
+    value = getattr(current, name)
+    if value is None:
+        return "auto" if name == "color" else "off"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return f"{value:g}"
+
+
+def _groups_by_host(session: Session) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for group, members in session.inventory.groups.items():
+        for name in members:
+            found.setdefault(name, []).append(group)
+    return found
+
+
+def reload(session: Session) -> Answer:
+    """Read the inventory again."""
+    session.reload()
+    inventory = session.inventory
+    sources = ", ".join(inventory.sources) or "no inventory"
+    count, groups = len(inventory.host_names), len(inventory.groups)
+    text = f"{sources}: {count} hosts, {groups} groups; connections are closed\n"
+    return Answer({"sources": list(inventory.sources), "hosts": count, "groups": groups}, text)

@@ -1,0 +1,242 @@
+"""One handler a verb: what a line means → the session → a view or an answer. Gives each line's exit code.
+
+No error ends the shell, and no traceback reaches a person.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from typing import assert_never
+
+from hostshell.core.clean import clean
+from hostshell.core.errors import HostshellError
+from hostshell.core.grammar import join_lines, parse_line, parse_words, render
+from hostshell.core.invocations import (
+    BatchRun,
+    BatchScp,
+    ChangeSetting,
+    Exit,
+    Invocation,
+    ListGroups,
+    ListHosts,
+    LocalCommand,
+    PingHosts,
+    Reload,
+    RunLine,
+    ShowHelp,
+    ShowHistory,
+    ShowName,
+    UseTargets,
+)
+from hostshell.core.model import Get, Job, Ping, Put, Run
+from hostshell.core.targets import Targets
+from hostshell.core.words import Unfinished
+from hostshell.session import Session
+from hostshell.shell import answers, help
+from hostshell.shell.answers import Answer
+from hostshell.shell.jobs import carry_out
+from hostshell.shell.render import Gathered, Json, Live, View
+from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
+
+INTERRUPTED = 130
+PIPE_WIDTH = 10_000  # columns of a table that no terminal shows: nothing wraps
+
+
+class Leave(Exception):
+    """The person wants to leave."""
+
+
+class Shell:
+    """Carries lines out, one after the other.
+
+    ``json`` makes every verb print JSON. ``history`` gives the lines typed before, for the verb of that name.
+    """
+
+    def __init__(
+        self, session: Session, screen: Screen, *, json: bool = False, history: Callable[[], Sequence[str]] = lambda: ()
+    ) -> None:
+        self.session = session
+        self.screen = screen
+        self._json = json
+        self._history = history
+
+    # --- lines ---
+
+    def line(self, text: str) -> int:
+        """Carry out one line (or several, where a quote spans them); its exit code. Raises `Leave` and `Unfinished`."""
+        try:
+            invocation = parse_line(text)
+        except Unfinished:
+            raise
+        except HostshellError as error:
+            return self.complain(error)
+        return 0 if invocation is None else self._guarded(invocation)
+
+    def words(self, words: Sequence[str]) -> int:
+        """The same for words that a shell has split already."""
+        try:
+            invocation = parse_words(words)
+        except HostshellError as error:
+            return self.complain(error)
+        return 0 if invocation is None else self._guarded(invocation)
+
+    def script(self, lines: Iterable[str]) -> int:
+        """Carry out every line; the largest exit code. ``exit`` ends it."""
+        worst = 0
+        waiting = ""
+        try:
+            for line in lines:
+                text = join_lines(waiting, line) if waiting else line
+                try:
+                    waiting = ""
+                    worst = max(worst, self.line(text))
+                except Unfinished:
+                    waiting = text
+            if waiting:
+                try:
+                    self.line(waiting)
+                except Unfinished as error:
+                    worst = max(worst, self.complain(error))
+        except Leave:
+            pass
+        return worst
+
+    def complain(self, error: HostshellError) -> int:
+        """Show an error for people; its exit code."""
+        message, *more = error.message.split("\n")
+        lines = [f"{self.screen.paint('error:', BOLD, RED)} {clean(message)}"]
+        lines += [f"  {clean(line)}" for line in more]
+        lines += [f"  {clean(line)}" for line in error.hint.split("\n") if error.hint]
+        self.screen.err("\n".join(lines) + "\n")
+        return error.exit_code
+
+    def _guarded(self, invocation: Invocation) -> int:
+        try:
+            return self.carry_out(invocation)
+        except HostshellError as error:
+            return self.complain(error)
+        except (Leave, OutputClosed):
+            raise
+        except KeyboardInterrupt:
+            self.screen.err("\n")
+            return INTERRUPTED
+        except Exception as error:  # a fault of ours must not end the shell
+            if os.environ.get("HOSTSHELL_DEBUG"):
+                traceback.print_exc()
+            what = HostshellError(
+                f"hostshell itself failed: {type(error).__name__}: {error}", "HOSTSHELL_DEBUG=1 shows where"
+            )
+            self.complain(what)
+            return 1
+
+    # --- verbs ---
+
+    def carry_out(self, invocation: Invocation) -> int:
+        """Carry out what a line means; its exit code."""
+        screen, session = self.screen, self.session
+        match invocation:
+            case BatchRun():
+                gather = invocation.gather or session.settings.gather
+                return self._run(Run(invocation.cmd), invocation, gather=gather)
+            case RunLine(cmd):
+                job = session.job(Run(cmd), session.targets(Targets()), label=render(invocation))
+                return self._show(job, json=False, gather=session.settings.gather)
+            case BatchScp():
+                make = Put if invocation.action == "put" else Get
+                task = make(invocation.local, invocation.remote, invocation.parents, invocation.preserve)
+                if isinstance(task, Get):
+                    task = Get(invocation.remote, invocation.local, preserve=invocation.preserve)
+                return self._run(task, invocation, each="sent" if invocation.action == "put" else "fetched")
+            case PingHosts():
+                return self._run(Ping(), invocation, each="logged in")
+            case UseTargets():
+                return self._answer(invocation, answers.use(session, invocation.targets, invocation.clear))
+            case ListHosts():
+                return self._answer(
+                    invocation, answers.hosts(session, invocation.targets, self._width(), screen.out_colour)
+                )
+            case ListGroups():
+                return self._answer(invocation, answers.groups(session, self._width(), screen.out_colour))
+            case ShowName(name):
+                return self._answer(invocation, answers.show(session, name, self._width(), screen.out_colour))
+            case ChangeSetting():
+                said = answers.settings(session, invocation)
+                screen.choose_colour(session.settings.color)
+                return self._answer(invocation, said)
+            case Reload():
+                return self._answer(invocation, answers.reload(session))
+            case ShowHistory(count):
+                return self._answer(invocation, answers.history(self._history(), count))
+            case ShowHelp(command):
+                text = help.overview() if command is None else help.command_help(command)
+                return self._answer(invocation, Answer(text, text))
+            case LocalCommand(command):
+                return self._local(command)
+            case Exit():
+                raise Leave
+            case _:
+                assert_never(invocation)
+
+    def _run(
+        self,
+        task: Run | Ping | Put | Get,
+        asked: BatchRun | BatchScp | PingHosts,
+        *,
+        gather: bool = False,
+        each: str = "",
+    ) -> int:
+        job = self.session.job(
+            task,
+            self.session.targets(asked.targets),
+            label=render(asked),
+            fanout=asked.fanout,
+            timeout=asked.timeout,
+            connect_timeout=asked.connect_timeout,
+        )
+        return self._show(job, json=asked.json, gather=gather, each=each)
+
+    def _show(self, job: Job, *, json: bool, gather: bool = False, each: str = "") -> int:
+        view: View
+        if json or self._json:
+            view = Json(self.screen)
+        elif gather:
+            view = Gathered(self.screen, each=each)
+        else:
+            view = Live(self.screen, each=each)
+        try:
+            return carry_out(self.session, job, view)
+        finally:
+            self.screen.done()
+
+    def _answer(self, asked: Invocation, said: Answer) -> int:
+        if self._json or getattr(asked, "json", False):
+            result = {"event": "result", "command": render(asked), "data": said.data}
+            self.screen.out(json.dumps(result, ensure_ascii=True) + "\n")
+        else:
+            self.screen.out(said.text)
+        return 0
+
+    def _width(self) -> int:
+        return self.screen.width if sys.stdout.isatty() else PIPE_WIDTH
+
+    def _local(self, command: str) -> int:
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's
+        try:
+            done = subprocess.run(command, shell=True, check=False, preexec_fn=_plain_signals)  # noqa: S602, PLW1509  # what was typed after "!"
+        finally:
+            signal.signal(signal.SIGINT, before)
+        if done.returncode:
+            how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
+            self.screen.err(self.screen.paint(f"{how}\n", DIM))
+            return 1
+        return 0
+
+
+def _plain_signals() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

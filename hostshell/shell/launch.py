@@ -1,0 +1,96 @@
+"""What was asked for on the command line, put together: inventory, session, screen, and one of prompt, one-shot, script."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterable
+
+from hostshell.inventory.load import find
+from hostshell.session import Session
+from hostshell.shell.commands import Leave, Shell
+from hostshell.shell.screen import OutputClosed, Screen
+
+
+def launch(options: argparse.Namespace, *, hint: str = "", before: Callable[[Shell], int] | None = None) -> int:
+    """Run what ``options`` ask for; the exit code. ``hint`` is shown above the prompt.
+
+    ``before`` runs in place of a script where there is neither a terminal nor anything else to do.
+    """
+    sources: list[str] = list(options.sources or ())
+    if not sources:
+        found = find(os.environ, os.getcwd())
+        if found is not None:
+            sources.append(found)
+    one_shot = bool(options.lines or options.command)
+    prompt = not one_shot and sys.stdin.isatty()
+    screen = Screen()
+    if prompt:
+        from hostshell.shell.ask import KeyQuestion
+
+        ask_keys = KeyQuestion(screen)
+    session = Session(
+        sources or None,
+        known_hosts=options.known_hosts,
+        host_keys=options.host_keys,
+        default_host_keys="ask" if prompt else "strict",
+        ask_keys=ask_keys if prompt else _ask_on_terminal(screen),
+        ask_secret=_secret_asker(),
+    )
+    with session:
+        if not _answers_only(options):
+            session.start()
+        try:
+            if prompt:
+                from hostshell.shell.repl import Repl
+
+                if not sources and not hint:
+                    hint = (
+                        "no inventory: write a hosts.ini here, or name one with -i FILE; "
+                        "hosts of the moment work: batch_run -h user@host -cmd uptime"
+                    )
+                return Repl(session, screen, json=options.json).loop(hint)
+            shell = Shell(session, screen, json=options.json)
+            if options.command:
+                return shell.words(options.command)
+            if options.lines:
+                return shell.script(options.lines)
+            lines: Iterable[str] = (line.rstrip("\r\n") for line in sys.stdin)
+            if before is not None:
+                lines = list(lines)
+                if not any(line.strip() for line in lines):
+                    return before(shell)
+            return shell.script(lines)
+        except Leave:
+            return 0
+        except OutputClosed:
+            return 0
+
+
+def _answers_only(options: argparse.Namespace) -> bool:
+    """Whether a one-shot call surely runs nothing on hosts, so that no worker need be started for it."""
+    if not options.command:
+        return False
+    return options.command[0] in ("help", "hosts", "groups", "show", "history", "set", "use")
+
+
+def _secret_asker() -> Callable[[str], str] | None:
+    """How to ask for a secret; None without a terminal."""
+    try:
+        with open("/dev/tty"):
+            pass
+    except OSError:
+        return None
+    from hostshell.shell.ask import ask_secret
+
+    return ask_secret
+
+
+def _ask_on_terminal(screen: Screen) -> Callable[..., frozenset[str]] | None:
+    """With ``--host-keys ask`` a one-shot call asks too, where there is a terminal to ask at."""
+    if not sys.stdin.isatty():
+        return None
+    from hostshell.shell.ask import KeyQuestion
+
+    return KeyQuestion(screen)

@@ -1,0 +1,134 @@
+"""The prompt: reading lines with history, suggestions and Tab; nothing that is typed ends it but `exit` and Ctrl-D."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.formatted_text import ANSI
+from prompt_toolkit.history import History
+from prompt_toolkit.input import Input
+from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
+from prompt_toolkit.output import Output
+from prompt_toolkit.shortcuts import CompleteStyle
+
+from hostshell.core.clean import clean
+from hostshell.core.errors import HostshellError
+from hostshell.core.grammar import join_lines
+from hostshell.core.targets import Targets
+from hostshell.core.words import Unfinished
+from hostshell.session import Session
+from hostshell.shell.answers import shorten
+from hostshell.shell.commands import Leave, Shell
+from hostshell.shell.complete import HostshellCompleter
+from hostshell.shell.history import open_history
+from hostshell.shell.screen import Screen
+
+MOST_IN_PROMPT = 40  # characters of the default targets
+
+
+class Repl:
+    """Reads lines and hands them to a `Shell`. ``input`` and ``output`` are for tests: a pipe instead of the terminal."""
+
+    def __init__(
+        self,
+        session: Session,
+        screen: Screen,
+        *,
+        json: bool = False,
+        input: Input | None = None,
+        output: Output | None = None,
+        history: History | None = None,
+    ) -> None:
+        self._session = session
+        self._screen = screen
+        self._history = history if history is not None else open_history(session.secrets)
+        self._shell = Shell(session, screen, json=json, history=lambda: self._history.get_strings())
+        self._pasted: deque[str] = deque()  # lines of one paste that are still to be run
+        self._typed = ""  # the beginning of a line that a paste has left
+        self._prompt: PromptSession[str] = PromptSession(
+            history=self._history,
+            auto_suggest=AutoSuggestFromHistory(),
+            completer=HostshellCompleter(lambda: session.inventory),
+            complete_while_typing=False,
+            complete_style=CompleteStyle.MULTI_COLUMN,
+            key_bindings=self._keys(),
+            enable_history_search=True,
+            input=input,
+            output=output,
+        )
+
+    def loop(self, hint: str = "") -> int:
+        """Read and run lines until the person leaves; the exit code is 0, whatever the lines did."""
+        if hint:
+            self._screen.err(f"{hint}\n")
+        waiting = ""
+        while True:
+            try:
+                line = self._read("> " if waiting else self._question())
+            except KeyboardInterrupt:
+                waiting = ""
+                self._pasted.clear()
+                continue
+            except EOFError:
+                return 0
+            text = join_lines(waiting, line) if waiting else line
+            try:
+                waiting = ""
+                self._shell.line(text)
+            except Unfinished:
+                waiting = text
+            except Leave:
+                return 0
+            except KeyboardInterrupt:
+                self._pasted.clear()
+                self._screen.err("\n")
+
+    def _read(self, question: str) -> str:
+        if self._pasted:
+            line = self._pasted.popleft()
+            self._screen.err(f"{question}{clean(line)}\n")
+            self._history.append_string(line)
+            return line
+        typed, self._typed = self._typed, ""
+        return self._prompt.prompt(ANSI(question), default=typed)
+
+    def _question(self) -> str:
+        """``hostshell web_clusters (12)> ``: the default targets, and how many hosts they are."""
+        defaults = self._session.defaults
+        if not defaults.named:
+            return "hostshell> "
+        try:
+            count = str(len(self._session.targets(Targets())))
+        except HostshellError:
+            count = "0"
+        return f"hostshell {shorten(shown(defaults), MOST_IN_PROMPT)} ({count})> "
+
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add(Keys.BracketedPaste)
+        def paste(event: KeyPressEvent) -> None:
+            """Several pasted lines are several commands; what follows the last newline stays to be edited."""
+            text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+            first, *rest = text.split("\n")
+            event.current_buffer.insert_text(first)
+            if rest:
+                self._typed = rest.pop()
+                self._pasted.extend(rest)
+                event.current_buffer.validate_and_handle()
+
+        return keys
+
+
+def shown(targets: Targets) -> str:
+    """Default targets as the prompt says them: ``web_clusters,h1!h2``."""
+    names = ["all"] if targets.everything else []
+    names += [group.removeprefix("@") for group in targets.groups]
+    names += targets.hosts
+    text = ",".join(names)
+    if targets.exclude:
+        text += "!" + ",".join(targets.exclude)
+    return clean(text)

@@ -1,0 +1,182 @@
+"""The account of one copy: what was copied, what was left out, what failed, how far it is; and the words for each.
+
+Must not know which way the copy goes.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hostshell.core.clean import clean, decode
+from hostshell.ssh.sftpwire import PERMISSION_DENIED, UNSUPPORTED, FileSystem, SftpError
+
+INTERVAL = 0.25  # seconds between two reports of progress
+NAMED = 5  # how many names a sentence holds
+MAX_DEPTH = 200  # directories within directories; a server could go on for ever
+
+Reporter = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """A copy that went well: how many files and bytes, and what a person should know nevertheless."""
+
+    files: int
+    bytes: int
+    notes: tuple[str, ...] = ()
+
+
+class TransferError(Exception):
+    """A copy that failed, in whole or in part: ``message`` says what, ``hint`` what to do ("" when nothing helps)."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class CopyStopped(Exception):
+    """The copy was told to stop. ``str()`` names a temporary file that may have stayed behind; mostly it is ""."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class Refused(Exception):
+    """One thing that is not copied, with the reason. In a tree the others go on."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+class Ledger:
+    """Counts, notes and reports for one host's copy."""
+
+    def __init__(self, report: Reporter, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total = 0
+        self.files = 0
+        self._bytes = 0
+        self._report = report
+        self._clock = clock
+        self._last = clock()
+        self._path = ""
+        self._left_out: list[str] = []
+        self._left_out_count = 0
+        self._failed: list[str] = []
+        self._failed_count = 0
+        self._hint = ""
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything was copied, or failed on its own."""
+        return bool(self.files or self._failed_count)
+
+    def begin(self, path: bytes) -> None:
+        """A file is under way."""
+        self._path = shown(path)
+
+    def moved(self, count: int) -> None:
+        """``count`` more bytes are over. Reports at most four times a second."""
+        self._bytes += count
+        now = self._clock()
+        if now - self._last >= INTERVAL:
+            self._last = now
+            self._say()
+
+    def leave_out(self, path: bytes) -> None:
+        """Something that is no file, directory or link is not copied, and that is well."""
+        self._left_out_count += 1
+        if len(self._left_out) < NAMED:
+            self._left_out.append(shown(path))
+
+    def fail(self, path: bytes, refused: Refused) -> None:
+        """Something could not be copied; the rest goes on."""
+        self._failed_count += 1
+        self._hint = self._hint or refused.hint
+        if len(self._failed) < NAMED:
+            self._failed.append(f"{shown(path)} ({refused.reason})")
+
+    def close(self) -> Copied:
+        """The last report, and the result. Raises `TransferError` when something could not be copied."""
+        self.total = max(self.total, self._bytes)
+        self._say()
+        if self._failed_count:
+            rest = "the rest was copied" if self.files else "no file was copied"
+            raise TransferError(f"not copied: {_some(self._failed, self._failed_count)}; {rest}", self._hint)
+        notes: list[str] = []
+        if self._left_out_count:
+            names = _some(self._left_out, self._left_out_count)
+            notes.append(f"left out, being no files, directories or links: {names}")
+        return Copied(self.files, self._bytes, tuple(notes))
+
+    def _say(self) -> None:
+        self._report(self._path, self._bytes, max(self.total, self._bytes))
+
+
+def shown(path: bytes) -> str:
+    """A path for a sentence: cleaned, for a host may have chosen it."""
+    return clean(decode(path))
+
+
+def local_reason(error: OSError) -> str:
+    """Why something failed on this machine, in words."""
+    match error.errno:
+        case errno.ENOSPC:
+            return "no space left on this machine's disk"
+        case errno.EDQUOT:
+            return "your quota on this machine is used up"
+        case errno.ELOOP | errno.ENOTDIR:
+            return "a symlink or a file is in the way on this machine"
+        case errno.EACCES | errno.EPERM:
+            return "no permission on this machine"
+        case None:
+            return str(error)
+        case number:
+            return f"{os.strerror(number).lower()} on this machine"
+
+
+def remote_reason(error: SftpError) -> str:
+    """Why the host refused, in words, as far as version 3 of the protocol tells."""
+    if error.missing:
+        return error.text or "no such file or directory on the host"
+    if error.code == PERMISSION_DENIED:
+        return "no permission on the host"
+    if error.code == UNSUPPORTED:
+        return "the host's SFTP server cannot do that"
+    return error.text or "the host says no more than: Failure"
+
+
+def refused_write(error: SftpError, directory: bytes, disk: FileSystem | None, needed: int) -> Refused:
+    """Why a file of ``needed`` bytes could not be written in ``directory``, and what to do.
+
+    Version 3 says "Failure" for a full disk, a quota and a read-only file system alike; ``disk`` helps to tell which.
+    """
+    where = shown(directory)
+    if error.missing:
+        return Refused(f"no such directory on the host: {where}", "--parents makes it")
+    if error.code == PERMISSION_DENIED:
+        return Refused(f"no permission to write in {where} on the host")
+    if error.text:
+        return Refused(f"the host cannot write in {where}: {error.text}")
+    if disk is not None and disk.read_only:
+        return Refused(f"{where} is on a read-only file system of the host")
+    if disk is not None and disk.free < max(needed, 1):
+        return Refused(f"no space left on the host's disk for {where}")
+    if disk is not None and disk.inodes and not disk.inodes_free:
+        return Refused(f"no space left on the host's disk for {where} (no free inodes)")
+    return Refused(
+        f"the host failed to write in {where}",
+        "it gives no reason: a quota, a limit on file sizes or a full or read-only disk is likely",
+    )
+
+
+def _some(names: list[str], count: int) -> str:
+    more = count - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")

@@ -1,0 +1,78 @@
+"""A copy over SFTP on one connection: put and get, and what they raise.
+
+Must not know turns or events; it is told whom to report to, and when to stop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import paramiko
+
+from hostshell.core.errors import UsageError
+from hostshell.core.model import Get, Put
+from hostshell.ssh.get import Getting
+from hostshell.ssh.plan import Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
+from hostshell.ssh.put import Putting
+from hostshell.ssh.sftp import Sftp, SftpGone, SftpStopped
+from hostshell.ssh.sftpwire import SftpError
+
+__all__ = ["Copied", "CopyStopped", "TransferError", "get", "put"]
+
+
+def put(
+    transport: paramiko.Transport,
+    task: Put,
+    host: str,  # noqa: ARG001 - put and get are called alike
+    *,
+    report: Reporter,
+    stopped: Callable[[], bool],
+) -> Copied:
+    """Copy ``task.local`` to ``task.remote`` on ``host``; ``{host}`` in both has been replaced.
+
+    ``report(path, bytes done, bytes in all)`` is called at most four times a second and once at the end.
+    Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
+    was dead before anything was copied.
+    """
+    return _carry_out(transport, lambda sftp: Putting(sftp, task, Ledger(report)), stopped)
+
+
+def get(
+    transport: paramiko.Transport, task: Get, host: str, *, report: Reporter, stopped: Callable[[], bool]
+) -> Copied:
+    """Copy ``task.remote`` of ``host`` to ``task.local``.
+
+    ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put` does.
+    """
+    return _carry_out(transport, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
+
+
+def _carry_out(
+    transport: paramiko.Transport, make: Callable[[Sftp], Putting | Getting], stopped: Callable[[], bool]
+) -> Copied:
+    try:
+        sftp = Sftp.over(transport, stopped)
+    except SftpStopped:
+        raise CopyStopped from None
+    except SftpGone as gone:
+        raise TransferError(gone.message, gone.hint) from None
+    copy = make(sftp)
+    try:
+        return copy.run()
+    except SftpStopped:
+        raise CopyStopped(_left(copy, "stopped")) from None
+    except SftpGone as gone:
+        raise TransferError(_left(copy, gone.message) or gone.message, gone.hint) from None
+    except SftpError as error:
+        raise TransferError(error.text or "the host broke the SFTP protocol") from None
+    except Refused as refused:
+        raise TransferError(_left(copy, refused.reason) or refused.reason, refused.hint) from None
+    except UsageError as error:
+        raise TransferError(error.message, error.hint) from None
+    finally:
+        sftp.close()
+
+
+def _left(copy: Putting | Getting, message: str) -> str:
+    """The sentence with the temporary file that could not be removed, or "" where none is left."""
+    return f"{message}; {shown(copy.leftover)} may have stayed on the host" if copy.leftover else ""
