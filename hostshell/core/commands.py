@@ -104,7 +104,7 @@ SETTINGS: tuple[Setting, ...] = (
 _HOSTS = Option(
     ("-h", "--hosts"),
     "hosts",
-    "hosts, as a node set: h1,h2  web[01-20]  web*  @group  a!b  a&b  a^b; user@host:port for a host of the moment",
+    "node set: h1,h2 web[01-20] web* @group, a!b (not in b), a&b (in both), a^b (in one); also user@host:port",
     "HOSTS",
     repeatable=True,
 )

@@ -50,6 +50,8 @@ def check_name(text: str) -> None:
 
 def check_user(text: str) -> None:
     """Raise ValueError, with the reason in words, unless ``text`` may be a user's name (OpenSSH's rules)."""
+    if _PLAIN.fullmatch(text):
+        return
     _check(text, _SHELL_IN_USER)
     if text.endswith("\\"):
         raise ValueError("it ends with `\\`")
@@ -57,6 +59,8 @@ def check_user(text: str) -> None:
 
 def check_address(text: str) -> None:
     """Raise ValueError, with the reason in words, unless ``text`` may be a host name or an IP address to connect to."""
+    if _PLAIN.fullmatch(text):
+        return
     _check(text, _SHELL_IN_HOST)
     if "@" in text:
         raise ValueError("it holds `@`; the user goes into `user`")

@@ -287,10 +287,17 @@ def _shown(text: str) -> str:
 
 
 def _nearest(word: str, names: tuple[str, ...]) -> str | None:
+    """The name that was probably meant. Dashes do not count as likeness: --outdir is not --fanout."""
     synonym = SYNONYMS.get(word.lower())
     if synonym in names:
         return synonym
-    return nearest(word, names) if len(word) <= _LONGEST_SHOWN else None
+    if len(word) > _LONGEST_SHOWN:
+        return None
+    near = nearest(word.lstrip("-"), [name.lstrip("-") for name in names])
+    if near is None:
+        return None
+    dashes = word[: len(word) - len(word.lstrip("-"))]
+    return dashes + near if dashes + near in names else next(name for name in names if name.lstrip("-") == near)
 
 
 def _no_such_command(word: str) -> Fault:

@@ -26,7 +26,7 @@ _MOST_HINTS = 5  # unknown names to look for a hint for
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """What a command is aimed at, as typed: the texts of each ``-h``, ``-g``, ``-x``, and whether ``-a`` stood there."""
+    """What a command is aimed at, as typed: the texts of each ``-h``, ``-g``, ``-x``, and whether ``-a`` is there."""
 
     hosts: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()

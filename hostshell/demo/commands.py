@@ -233,28 +233,33 @@ class _Input(asyncio.BaseProtocol):
         if self._abandoned:
             stream.close()
             return
-        await asyncio.get_running_loop().connect_write_pipe(lambda: self, stream)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._pipe = cast(asyncio.WriteTransport, transport)
+        # not in connection_made: asyncio watches a pipe only after that, and would go on watching one that is closed there,
+        # whose number then belongs to somebody else
+        pipe, _ = await asyncio.get_running_loop().connect_write_pipe(lambda: self, stream)
         if self._abandoned:
-            self._pipe.abort()
+            pipe.abort()
             return
+        self._pipe = pipe
         for data in self._waiting:
-            self._pipe.write(data)
+            pipe.write(data)
         self._waiting.clear()
         if self._ended:
-            self._pipe.close()
+            pipe.close()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- asyncio's signature
         self._abandoned = True
-        self._channel.resume_reading()
+        self._pipe = None  # a transport that has ended cannot even be aborted
+        self._resume_soon()
 
     def pause_writing(self) -> None:
         self._channel.pause_reading()
 
     def resume_writing(self) -> None:
-        self._channel.resume_reading()
+        self._resume_soon()
+
+    def _resume_soon(self) -> None:
+        # not now: asyncio would lose the last bytes of a pipe that is filled and closed inside this call
+        asyncio.get_running_loop().call_soon(self._channel.resume_reading)
 
     def write(self, data: bytes) -> None:
         if self._abandoned or self._ended:
@@ -273,7 +278,8 @@ class _Input(asyncio.BaseProtocol):
         """Nobody reads it any more."""
         self._abandoned = True
         self._waiting.clear()
-        if self._pipe is not None:
+        # asyncio ends a pipe twice, and fails, when it is aborted after its close has nothing more to write
+        if self._pipe is not None and (self._pipe.get_write_buffer_size() or not self._pipe.is_closing()):
             self._pipe.abort()
 
 

@@ -45,6 +45,7 @@ from hostshell.core.turns import (
 )
 from hostshell.engine import process
 
+LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
 LEAVE_PATIENCE = 1.0  # seconds for a worker to end by itself when the pool closes
 
 
@@ -208,6 +209,8 @@ class Pool:
     def _abandon(self) -> None:
         """The caller stopped listening: cancel what runs and wait for its end, within the scheduler's patience."""
         sink: list[News] = []
+        if self._closed:
+            return
         self._handle(Cancel(), sink)
         while self._scheduler.busy:
             self._wait(None, sink)
@@ -215,7 +218,7 @@ class Pool:
 
     def _wait(self, job: Job | None, news: list[News]) -> None:
         alarm = self._scheduler.next_alarm()
-        patience = None if alarm is None else max(0.0, alarm - time.monotonic())
+        patience = None if alarm is None else min(LONGEST_WAIT, max(0.0, alarm - time.monotonic()))
         ready = self._selector.select(patience)
         for key, _ in ready:
             number = key.data

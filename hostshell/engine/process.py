@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,8 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 
 _PRELOAD = "hostshell.engine.worker"
+# a forkserver keeps the environment that it was started in; a worker is to have ours of now
+_SURROUNDINGS = ("HOME", "SSH_AUTH_SOCK", "HOSTSHELL_DEBUG")
 _starting = threading.Lock()
 
 
@@ -53,7 +56,12 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run(pipe: Pipe, number: int) -> None:
+def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None]) -> None:
+    for name, value in surroundings.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
     from hostshell.engine import worker
 
     worker.main(pipe, number)
@@ -67,7 +75,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
         try:
             with _no_main_module(), _no_interrupt():
                 process = chosen.Process(  # type: ignore[attr-defined]
-                    target=_run, args=(theirs, number), name=f"hostshell worker {number}", daemon=True
+                    target=_run, args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}), name=f"hostshell worker {number}", daemon=True
                 )
                 process.start()
         except BaseException:

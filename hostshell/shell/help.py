@@ -23,7 +23,9 @@ def overview(width: int = WIDTH) -> str:
             if command.purpose == purpose:
                 lines += _entry(_short(command), command.summary, column, width)
         lines.append("")
-    lines += _wrapped("help COMMAND explains one, with examples. Tab completes commands, options, hosts and groups.", "", width)
+    lines += _wrapped(
+        "help COMMAND explains one, with examples. Tab completes commands, options, hosts and groups.", "", width
+    )
     return "\n".join(lines) + "\n"
 
 
@@ -57,7 +59,9 @@ def option_form(option: Option) -> str:
 
 def option_text(option: Option) -> str:
     """What an option does, and whether it must be there or may be repeated."""
-    return option.help + (" (required)" if option.required else "") + (" (may be repeated)" if option.repeatable else "")
+    return (
+        option.help + (" (required)" if option.required else "") + (" (may be repeated)" if option.repeatable else "")
+    )
 
 
 def _short(command: Command) -> str:

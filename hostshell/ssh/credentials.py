@@ -62,7 +62,7 @@ class Keyring:
                 key = self._files.get(place)
                 if key is None:
                     # paramiko takes the key derivation's time (bcrypt) under our lock on purpose: once, not once a host
-                    key = paramiko.PKey.from_path(full, passphrase.reveal().encode() if passphrase else None)
+                    key = paramiko.PKey.from_path(full, passphrase.reveal().encode() if passphrase else None)  # type: ignore[arg-type]  # bytes, whatever the stubs say
                     self._files[place] = key
         except FileNotFoundError:
             raise _no_key(path, "no such file", "check `key` in the inventory") from None

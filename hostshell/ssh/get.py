@@ -1,9 +1,9 @@
 """From a host to this machine: a file, or a tree of them. Each file whole, under a temporary name first.
 
-Must not know the engine, and must not trust the host: names in its listings are checked, links are kept and not followed.
+Must not know the engine, and must not trust the host: names in listings are checked, links are kept and not followed.
 """
 
-# ruff: noqa: PTH - names are bytes here, which pathlib does not take
+# ruff: noqa: PTH112, PTH114 - names are bytes here, which pathlib does not take
 from __future__ import annotations
 
 import os
@@ -13,7 +13,7 @@ from hostshell.core import paths
 from hostshell.core.model import Get
 from hostshell.ssh.landing import Folder, Landing
 from hostshell.ssh.pipeline import FileShrank, fetch_bytes
-from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, remote_reason, shown
+from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, remote_reason
 from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import READ, Attributes, Entry, SftpError
 
@@ -48,7 +48,7 @@ class Getting:
                 self._tree(remote, landing, name, found)
             else:
                 self._ledger.total = found.size or 0
-                self._file(remote, landing.folder, name, name)
+                self._file(remote, landing.folder, name, name, self._task.remote)
             return self._ledger.close()
         except BaseException:
             if not self._ledger.files:
@@ -162,12 +162,17 @@ class Getting:
 
     # --- one file ---
 
-    def _file(self, remote: bytes, folder: Callable[[], Folder], local: bytes, name: bytes) -> None:
-        """Copy one file to exactly the name ``local`` in ``folder()``, called once the host has opened the file."""
+    def _file(
+        self, remote: bytes, folder: Callable[[], Folder], local: bytes, name: bytes, called: str = "the file"
+    ) -> None:
+        """Copy one file to exactly the name ``local`` in ``folder()``, asked for once the host has opened the file.
+
+        ``called`` is how a sentence speaks of it.
+        """
         try:
             handle = self._sftp.open(remote, READ)
         except SftpError as error:
-            raise Refused(f"{shown(remote)} cannot be read: {remote_reason(error)}") from None
+            raise Refused(f"{called} cannot be read: {remote_reason(error)}") from None
         try:
             found = self._sftp.fstat(handle)
             if found.is_directory or found.is_special:
@@ -179,7 +184,7 @@ class Getting:
         except FileShrank:
             raise Refused("the file became shorter on the host while it was read") from None
         except SftpError as error:
-            raise Refused(f"{shown(remote)} cannot be read: {remote_reason(error)}") from None
+            raise Refused(f"{called} cannot be read: {remote_reason(error)}") from None
         finally:
             if not self._sftp.stopping:
                 self._sftp.drop_handle(handle)

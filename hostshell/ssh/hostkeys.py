@@ -110,7 +110,6 @@ _Marker: TypeAlias = Literal["", "revoked", "cert-authority"]
 _MARKERS: dict[bytes | None, _Marker] = {None: "", b"@revoked": "revoked", b"@cert-authority": "cert-authority"}
 _LINE = re.compile(rb"[ \t]*(?:(@[^ \t]+)[ \t]+)?([^ \t@#][^ \t]*)[ \t]+([^ \t#].*)", re.DOTALL)
 _WILD = re.compile(rb"[*?!]")
-_PATTERN_LIMIT = 1023  # bytes; ssh takes a longer one for no match of its whole line
 
 _SHA1_BLOCK, _SHA1_SIZE = 64, 20
 _INNER = bytes(byte ^ 0x36 for byte in range(256))
@@ -147,8 +146,6 @@ class _Patterns:
     def matches(self, name: bytes) -> bool:
         found = False
         for negated, pattern in self.patterns:
-            if len(pattern) >= _PATTERN_LIMIT:
-                return False
             if _glob(name, pattern):
                 if negated:
                     return False
@@ -341,7 +338,7 @@ def _fields(blob: bytes) -> list[bytes] | None:
     at = 0
     while at < len(blob):
         end = at + 4 + int.from_bytes(blob[at : at + 4], "big")
-        if at + 4 > len(blob) or end > len(blob):
+        if end > len(blob):
             return None
         fields.append(blob[at + 4 : end])
         at = end

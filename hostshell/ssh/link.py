@@ -6,6 +6,7 @@ Must not know about hosts, keys or commands. paramiko asks for ``send``, ``recv`
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import time
@@ -19,7 +20,7 @@ USER_TIMEOUT_MS = 30_000
 
 
 class LinkDeadline(OSError):
-    """The absolute deadline of this link has passed."""
+    """The absolute deadline of this link has passed. Has errno and text: paramiko formats both."""
 
 
 class LinkFlood(OSError):
@@ -53,7 +54,7 @@ class Link:
             left = self.deadline - time.monotonic()
             if left <= 0:
                 self.expired = True
-                raise LinkDeadline("the time for this connection is over")
+                raise LinkDeadline(errno.ETIMEDOUT, "the time for this connection is over")
             patience = min(patience, left)
         return bool(poll.poll(patience * 1000 + 1))
 
@@ -72,7 +73,7 @@ class Link:
             # the deadline counts even while bytes keep coming
             if self.deadline is not None and time.monotonic() >= self.deadline:
                 self.expired = True
-                raise LinkDeadline("the time for this connection is over")
+                raise LinkDeadline(errno.ETIMEDOUT, "the time for this connection is over")
             try:
                 data = self._sock.recv(READ_SIZE)
             except (BlockingIOError, InterruptedError):
@@ -87,7 +88,7 @@ class Link:
             if self.budget is not None:
                 self.budget -= len(data)
                 if self.budget < 0:
-                    raise LinkFlood("the server sent too much before the end of the handshake")
+                    raise LinkFlood(errno.EPROTO, "the server sent too much before the end of the handshake")
             self._buffer = memoryview(data)
             return
 

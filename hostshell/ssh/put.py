@@ -3,7 +3,7 @@
 Must not know the engine. Remote names are bytes, and come from the request and from the local tree only.
 """
 
-# ruff: noqa: PTH - names are bytes here, which pathlib does not take
+# ruff: noqa: PTH115, PTH116, PTH118 - names are bytes here, which pathlib does not take
 from __future__ import annotations
 
 import os
@@ -12,9 +12,10 @@ import stat
 
 from hostshell.core import paths
 from hostshell.core.model import Put
+from hostshell.ssh.exchange import SftpGone
 from hostshell.ssh.pipeline import FileShrank, send_bytes
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, shown
-from hostshell.ssh.sftp import Sftp, SftpGone
+from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import CREATE, EXCLUSIVE, WRITE, Attributes, SftpError
 
 MAX_LINKS = 40  # symlinks in a row before we call it a circle; the kernel's own limit

@@ -11,10 +11,11 @@ import paramiko
 
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
+from hostshell.ssh.exchange import SftpGone, SftpStopped
 from hostshell.ssh.get import Getting
 from hostshell.ssh.plan import Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
-from hostshell.ssh.sftp import Sftp, SftpGone, SftpStopped
+from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import SftpError
 
 __all__ = ["Copied", "CopyStopped", "TransferError", "get", "put"]
@@ -42,7 +43,7 @@ def get(
 ) -> Copied:
     """Copy ``task.remote`` of ``host`` to ``task.local``.
 
-    ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put` does.
+    ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put`.
     """
     return _carry_out(transport, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
 
@@ -56,6 +57,8 @@ def _carry_out(
         raise CopyStopped from None
     except SftpGone as gone:
         raise TransferError(gone.message, gone.hint) from None
+    except SftpError:
+        raise TransferError("the host broke the SFTP protocol") from None
     copy = make(sftp)
     try:
         return copy.run()

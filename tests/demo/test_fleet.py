@@ -208,7 +208,7 @@ def listening(pid: int) -> list[tuple[str, int]]:
             ["lsof", "-nP", "-iTCP", "-sTCP:LISTEN", "-a", "-p", str(pid), "-Fn"], capture_output=True, text=True
         ).stdout.splitlines()
         return [(line[1:].rpartition(":")[0], int(line.rpartition(":")[2])) for line in lines if line.startswith("n")]
-    sockets = {os.readlink(path) for path in descriptors.iterdir() if path.is_symlink()}
+    sockets = {str(path.readlink()) for path in descriptors.iterdir() if path.is_symlink()}
     found = []
     for family, size in (("tcp", 4), ("tcp6", 16)):
         table = Path(f"/proc/net/{family}")
@@ -255,7 +255,7 @@ def test_the_host_that_is_off_refuses_the_connection(fleet: DemoFleet) -> None:
 
 def test_the_port_of_the_host_that_is_off_is_nobody_elses(fleet: DemoFleet) -> None:
     entry = entries(fleet)["h3"]
-    with socket.socket() as other, pytest.raises(OSError):  # noqa: PT011 -- the number differs between systems
+    with socket.socket() as other, pytest.raises(OSError):
         other.bind((entry.address, entry.port))
 
 
@@ -411,7 +411,7 @@ def test_endless_output_waits_for_a_client_that_does_not_read(fleet: DemoFleet) 
     assert eventually(lambda: not alive(pid))
 
 
-@pytest.mark.parametrize(("command", "reason"), [("x" * 1_000_000, b"too long"), ("echo a\0b", b"null byte")])
+@pytest.mark.parametrize(("command", "reason"), [("x" * 200_000, b"too long"), ("echo a\0b", b"null byte")])
 def test_a_command_that_no_shell_can_take_says_so(fleet: DemoFleet, command: str, reason: bytes) -> None:
     done = run(fleet, command)
     assert done.exit_status not in (0, None)

@@ -36,11 +36,13 @@ def keys(made: dict[str, Path]) -> dict[str, HostKey]:
     return {name: HostKey(*path.read_text().split()[:2]) for name, path in made.items()}
 
 
+def blob(*fields: bytes) -> str:
+    return base64.b64encode(b"".join(struct.pack(">I", len(field)) + field for field in fields)).decode()
+
+
 def ed25519(number: int) -> HostKey:
     """A key of the right form, without the cost of making one."""
-    body = hashlib.sha256(b"%d" % number).digest()
-    blob = struct.pack(">I11sI32s", 11, b"ssh-ed25519", 32, body)
-    return HostKey("ssh-ed25519", base64.b64encode(blob).decode())
+    return HostKey("ssh-ed25519", blob(b"ssh-ed25519", hashlib.sha256(b"%d" % number).digest()))
 
 
 def hashed(name: str, salt: bytes = b"s" * 20) -> str:
@@ -95,6 +97,7 @@ FILES = {
         |1|tooshort|{digest} {E}
         |2|{digest}|{digest} {E}
         |1|{digest} {E}
+        {hash with a short salt} {E}
         | {E}
         {hash:h3.example.net} {C}""",
     "markers": """
@@ -118,6 +121,10 @@ FILES = {
         h1 ssh-rsa {e}
         h1 ssh-unheard-of {e}
         h1 rsa-sha2-512 {r}
+        h1 ssh-ed25519 {r}
+        h1 ssh-rsa {torn rsa}
+        h1 ssh-rsa {small rsa}
+        h1 ssh-ed25519 {short ed25519}
         h1 ecdsa-sha2-nistp256 {c}
         h1 1024 35 1234567890
         h1 # {E}
@@ -153,7 +160,9 @@ def filled(text: str, keys: dict[str, HostKey]) -> bytes:
     text = re.sub(r"{hash:([^}]+)}", lambda match: hashed(match[1]), text)
     for name, value in {
         "E": str(ed), "R": str(rsa), "C": str(ecdsa), "e": ed.blob, "r": rsa.blob, "c": ecdsa.blob,
-        "torn": str(ed)[:-8], "digest": base64.b64encode(b"d" * 20).decode(),
+        "torn": str(ed)[:-8], "torn rsa": rsa.blob[:-8], "small rsa": blob(b"ssh-rsa", b"\1\0\1", b"\x7f" * 127),
+        "short ed25519": blob(b"ssh-ed25519", b"x" * 31), "digest": base64.b64encode(b"d" * 20).decode(),
+        "hash with a short salt": hashed("h1", b"s" * 19),
     }.items():  # fmt: skip
         text = text.replace(f"{{{name}}}", value)
     return re.sub(r"^ {8}", "", text, flags=re.MULTILINE).encode("utf-8", "surrogateescape")

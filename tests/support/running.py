@@ -9,6 +9,7 @@ from pathlib import Path
 
 from hostshell.core.events import Block, Event, Finished, Output, Summary
 from hostshell.core.model import Ping, Run
+from hostshell.core.targets import Targets
 from hostshell.core.turns import Note
 from hostshell.session import Session
 from tests.support.accounts import Account
@@ -22,7 +23,7 @@ class Outcome:
 
     out: dict[str, list[str]] = field(default_factory=dict)
     err: dict[str, list[str]] = field(default_factory=dict)
-    raw: dict[str, bytes] = field(default_factory=dict)
+    raw: dict[str, bytearray] = field(default_factory=dict)
     finished: dict[str, Finished] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
     summary: Summary | None = None
@@ -62,25 +63,18 @@ def _line(found: Outcome, line: Output) -> None:
     where = found.out if line.stream == "stdout" else found.err
     where.setdefault(line.host, []).append(line.data)
     if line.stream == "stdout":
-        found.raw[line.host] = found.raw.get(line.host, b"") + line.raw + (b"\n" if line.eol else b"")
+        found.raw.setdefault(line.host, bytearray()).extend(line.raw + (b"\n" if line.eol else b""))
 
 
 def run(session: Session, command: str, hosts: str, **options: float | None) -> Outcome:
     """Run ``command`` on ``hosts`` to the end."""
-    names = session.targets(targets(hosts))
+    names = session.targets(Targets(hosts=(hosts,)))
     return collect(session.stream(session.job(Run(command), names, label=command, **options)))  # type: ignore[arg-type]
 
 
 def ping(session: Session, hosts: str, **options: float | None) -> Outcome:
     """Log in to ``hosts``."""
-    return collect(session.stream(session.job(Ping(), session.targets(targets(hosts)), label="ping", **options)))  # type: ignore[arg-type]
-
-
-def targets(hosts: str):  # type: ignore[no-untyped-def]
-    """``hosts`` as the targets of a command."""
-    from hostshell.core.targets import Targets
-
-    return Targets(hosts=(hosts,))
+    return collect(session.stream(session.job(Ping(), session.targets(Targets(hosts=(hosts,))), label="ping", **options)))  # type: ignore[arg-type]
 
 
 def host_section(name: str, server: Sshd, account: Account, key: Key | None, **more: str) -> str:

@@ -1,0 +1,226 @@
+"""The inventory: which hosts and groups there are, and what holds for each host and why.
+
+Must not know files on disk: it is made from sections that have been read. Each host is worked out when it is asked for.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import pwd
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, TypeAlias, cast
+
+from hostshell.core.errors import InventoryError
+from hostshell.core.model import (
+    DEFAULT_CONNECT_TIMEOUT,
+    DEFAULT_KEEPALIVE,
+    DEFAULT_PORT,
+    HOST_FIELD,
+    Host,
+    HostKeyPolicy,
+    Secret,
+    SecretSource,
+)
+from hostshell.core.names import MOST_NAMES
+from hostshell.core.targets import Moment, parse_moment, unknown_host
+from hostshell.inventory.groups import Groups
+from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
+from hostshell.inventory.settings import SETTINGS, Converted, display
+
+BUILT_IN: Final = "built in"
+AS_TYPED: Final = "as typed"
+_Chosen: TypeAlias = dict[str, tuple[Converted, str]]  # key to (value, source)
+_PASSWORD = ("password", "password_from")  # two ways to say one thing: the nearer one counts, whichever it is
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One line of `show`: ``text`` may be printed; ``source`` is like ``hosts.ini:12 [group:web]`` or ``built in``."""
+
+    key: str
+    text: str
+    source: str
+
+
+class Inventory:
+    """Hosts and groups of one or more files, later files over earlier ones, key by key. A `targets.Catalog`.
+
+    ``local_user`` is who logs in where nothing says otherwise; None is the account that runs this program.
+    """
+
+    def __init__(self, files: Iterable[FileSections], *, local_user: str | None = None) -> None:
+        """Raises `InventoryError` for what is wrong among sections: unknown groups, circles, too many hosts."""
+        files = list(files)
+        self.sources: tuple[str, ...] = tuple(file.file for file in files)
+        self._local_user = local_user
+        self._defaults = tuple(file.defaults for file in reversed(files) if file.defaults is not None)
+        sections = [section for file in files for section in file.sections]
+        self._sections = [section for section in sections if isinstance(section, HostSection)]
+        self._groups = Groups(section for section in sections if isinstance(section, GroupSection))
+        # name to the sections that name it; an int alone where it is one, for that is most of them
+        self._names: dict[str, int | tuple[int, ...] | None] = {}
+        self._index(sections)
+
+    @classmethod
+    def empty(cls) -> Inventory:
+        """No inventory at all: only hosts of the moment."""
+        return cls(())
+
+    @property
+    def host_names(self) -> Collection[str]:
+        """Every host, in the order in which the files first name them."""
+        return self._names.keys()
+
+    @property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """Group to its hosts' names, in order, those of groups in it too. `all` is not among them."""
+        return self._groups
+
+    def secrets(self) -> Iterator[Secret]:
+        """Every password that stands in the files themselves, so that nobody writes one down."""
+        layers = [section.layer for section in self._sections]
+        layers += [layer for group in self._groups for layer in self._groups.own_layers(group)]
+        for layer in (*layers, *self._defaults):
+            value = layer.values.get("password")
+            if value is not None and isinstance(value[0], SecretSource) and value[0].literal is not None:
+                yield value[0].literal
+
+    def host(self, name: str) -> Host:
+        """Everything about one host, also about one of the moment (``root@h1:22``); ``Host.name`` is ``name``.
+
+        A leading ``~`` of `key` and `known_hosts` has become $HOME. Raises `TargetError` for a name that nobody knows.
+        """
+        chosen = self._choose(name)
+        return Host(
+            name=name,
+            address=_text(chosen, "address") or "",
+            port=int(_number(chosen, "port")),
+            user=_text(chosen, "user") or "",
+            password_from=_secret(chosen, "password") or _secret(chosen, "password_from"),
+            key=_at_home(_text(chosen, "key")),
+            passphrase_from=_secret(chosen, "passphrase_from"),
+            connect_timeout=_number(chosen, "connect_timeout"),
+            keepalive=_number(chosen, "keepalive"),
+            known_hosts=_at_home(_text(chosen, "known_hosts")),
+            host_keys=cast("HostKeyPolicy | None", _text(chosen, "host_keys")),  # checked when it was read
+        )
+
+    def settings(self, name: str) -> list[Setting]:
+        """What holds for a host and where each value comes from; what is not set is left out. Raises `TargetError`."""
+        chosen = self._choose(name)
+        return [Setting(key, display(chosen[key][0]), chosen[key][1]) for key in SETTINGS if key in chosen]
+
+    # --- how a host comes about ---
+
+    def _index(self, sections: Iterable[HostSection | GroupSection]) -> None:
+        at = 0
+        listed: set[str] = set()
+        for section in sections:
+            if isinstance(section, HostSection):
+                for name in section.names:
+                    known = self._names.get(name)
+                    if known is None:
+                        self._names[name] = at
+                    else:
+                        self._names[name] = (*known, at) if isinstance(known, tuple) else (known, at)
+                at += 1
+            elif section.name not in listed:
+                listed.add(section.name)
+                for name in self._groups.own_hosts(section.name):
+                    self._names.setdefault(name, None)
+            if len(self._names) > MOST_NAMES:
+                raise InventoryError(f"{section.layer.file}: more than {MOST_NAMES:,} hosts")
+
+    def _layers(self, name: str) -> Iterator[Layer]:
+        """Settings that hold for a host of ours, the strongest first."""
+        own = self._names[name]
+        if isinstance(own, int):
+            yield self._sections[own].layer
+        elif own is not None:
+            # the section that names fewer hosts is meant more; of two that name as many, the later
+            for at in sorted(own, key=lambda at: (len(self._sections[at].names), -at)):
+                yield self._sections[at].layer
+        yield from self._groups.layers(name)
+        yield from self._defaults
+
+    def _choose(self, name: str) -> _Chosen:
+        """Key to (value, source): the strongest of each, with ``{host}`` replaced."""
+        moment: Moment | None = None
+        base = name
+        if name not in self._names:
+            moment = parse_moment(name)
+            if moment is None:
+                raise unknown_host(name, self)
+            base = moment.address
+        ours = base in self._names
+        chosen: _Chosen = {}
+        for layer in self._layers(base) if ours else self._defaults:
+            has_password = not chosen.keys().isdisjoint(_PASSWORD)
+            for key, (value, line) in layer.values.items():
+                if key in chosen or (has_password and key in _PASSWORD):
+                    continue
+                if isinstance(value, str):
+                    value = value.replace(HOST_FIELD, base)
+                chosen[key] = (value, layer.source(line))
+        if "user" not in chosen and (moment is None or moment.user is None or not chosen.keys().isdisjoint(_PASSWORD)):
+            chosen["user"] = (self._local, BUILT_IN)
+        if moment is not None:
+            self._as_typed(moment, ours, chosen)
+        chosen.setdefault("address", (base, BUILT_IN))
+        chosen.setdefault("port", (DEFAULT_PORT, BUILT_IN))
+        chosen.setdefault("connect_timeout", (DEFAULT_CONNECT_TIMEOUT, BUILT_IN))
+        chosen.setdefault("keepalive", (DEFAULT_KEEPALIVE, BUILT_IN))
+        return chosen
+
+    @staticmethod
+    def _as_typed(moment: Moment, ours: bool, chosen: _Chosen) -> None:
+        """What was typed beats what is written."""
+        if moment.user is not None:
+            if "user" in chosen and chosen["user"][0] != moment.user:
+                for key in _PASSWORD:  # it is another user's
+                    chosen.pop(key, None)
+            chosen["user"] = (moment.user, AS_TYPED)
+        if moment.port is not None:
+            chosen["port"] = (moment.port, AS_TYPED)
+        if not ours:
+            chosen["address"] = (moment.address, AS_TYPED)
+
+    @cached_property
+    def _local(self) -> str:
+        if self._local_user is not None:
+            return self._local_user
+        try:
+            return pwd.getpwuid(os.getuid()).pw_name
+        except KeyError:
+            pass  # a container may run under a number without a name
+        try:
+            return getpass.getuser()
+        except (KeyError, OSError):
+            raise InventoryError(
+                "no user name to log in with", "set `user` in [defaults], or write user@host"
+            ) from None
+
+
+def _text(chosen: _Chosen, key: str) -> str | None:
+    value = chosen[key][0] if key in chosen else None
+    return value if isinstance(value, str) else None
+
+
+def _number(chosen: _Chosen, key: str) -> float:
+    value = chosen[key][0]
+    assert isinstance(value, (int, float))
+    return value
+
+
+def _secret(chosen: _Chosen, key: str) -> SecretSource | None:
+    value = chosen[key][0] if key in chosen else None
+    return value if isinstance(value, SecretSource) else None
+
+
+def _at_home(path: str | None) -> str | None:
+    if path is None:
+        return None
+    return os.path.expanduser(path)  # noqa: PTH111  # Path's raises for a user that this machine does not know

@@ -1,0 +1,452 @@
+"""Lines to what they mean: the contract's forms, its errors, and the line as it was probably meant."""
+
+from __future__ import annotations
+
+import pickle
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hostshell.core.commands import COMMANDS
+from hostshell.core.errors import UsageError
+from hostshell.core.grammar import Unfinished, join_lines, parse_line, parse_words, render, substitute
+from hostshell.core.invocations import (
+    BatchRun,
+    BatchScp,
+    ChangeSetting,
+    Exit,
+    Invocation,
+    ListGroups,
+    ListHosts,
+    LocalCommand,
+    PingHosts,
+    Reload,
+    RunLine,
+    ShowHelp,
+    ShowHistory,
+    ShowName,
+    UseTargets,
+)
+from hostshell.core.targets import Targets
+from hostshell.core.words import quote, scan
+
+
+def refused(line: str) -> UsageError:
+    with pytest.raises(UsageError) as caught:
+        parse_line(line)
+    return caught.value
+
+
+def suggestion(line: str) -> str:
+    """The line that an error proposes."""
+    hint = refused(line).hint
+    assert hint.startswith("did you mean: "), hint
+    return hint.removeprefix("did you mean: ")
+
+
+# --- what lines mean ---
+
+WEB = Targets(groups=("web",))
+
+
+@pytest.mark.parametrize(
+    ("line", "meaning"),
+    [
+        (
+            'batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd "df -h"',
+            BatchRun(Targets(("h1,h2,h3",), ("web_clusters,db_servers",)), "df -h"),
+        ),
+        (
+            "batch_scp -h h1,h2,h3 -g web_clusters,db_servers -action put -local test.py -remote /tmp/",
+            BatchScp(Targets(("h1,h2,h3",), ("web_clusters,db_servers",)), "put", "test.py", "/tmp/"),
+        ),
+        (
+            "batch_scp -g web -action get -remote /etc/hostname -local ./out/",
+            BatchScp(WEB, "get", "./out/", "/etc/hostname"),
+        ),
+        (
+            "batch_scp --groups=web --action=put --local=a --remote=b --parents -p -f 3 -t 2.5 --connect-timeout .5",
+            BatchScp(WEB, "put", "a", "b", True, True, 3, 2.5, 0.5),
+        ),
+        ("batch_run -cmd uptime", BatchRun(Targets(), "uptime")),
+        ("batch_run -a -x h1 -x h2 --cmd uptime", BatchRun(Targets((), (), ("h1", "h2"), True), "uptime")),
+        ("batch_run -h a --hosts b --hosts=c -cmd x", BatchRun(Targets(("a", "b", "c")), "x")),
+        (
+            "batch_run -g web --cmd=x --fanout 7 --timeout 3 --connect-timeout 4 --gather --json",
+            BatchRun(WEB, "x", 7, 3.0, 4.0, True, True),
+        ),
+        ("batch_run -g web -f 10000 -t 0.001 -b -cmd x", BatchRun(WEB, "x", 10000, 0.001, None, True)),
+        ("batch_run -g web --cmd=-b", BatchRun(WEB, "-b")),
+        ("batch_run -g web -cmd -foo", BatchRun(WEB, "-foo")),
+        ("batch_run -g web --cmd=a=b", BatchRun(WEB, "a=b")),
+        (
+            r"""batch_run -g web -cmd "awk '{print $1}' f; find -printf '%h' ! -name *.c" """,
+            BatchRun(WEB, "awk '{print $1}' f; find -printf '%h' ! -name *.c"),
+        ),
+        ("batch_run -g web -cmd 'echo # no comment'", BatchRun(WEB, "echo # no comment")),
+        ('batch_run -g web -cmd "echo “quoted” – dash"', BatchRun(WEB, "echo “quoted” – dash")),
+        ("batch_run\t-g web\r\n-cmd\nuptime\r\n", BatchRun(WEB, "uptime")),
+        ("batch_run -h web[0-10/2] -cmd x", BatchRun(Targets(("web[0-10/2]",)), "x")),
+        ("batch_run -a -g web -cmd uptime", BatchRun(Targets((), ("web",), (), True), "uptime")),
+        ("run df -h | sort", RunLine("df -h | sort")),
+        ('  run   echo  "a  b"  # don\'t  ', RunLine('echo  "a  b"  # don\'t')),
+        ("run -x --json", RunLine("-x --json")),
+        ("run echo 'a\nb'", RunLine("echo 'a\nb'")),
+        ("'run' df -h", RunLine("df -h")),
+        ("ping -a", PingHosts(Targets(everything=True))),
+        ("ping -g web -f 2 -t 1 --connect-timeout 3 --json", PingHosts(WEB, 2, 1.0, 3.0, True)),
+        ("use -g web -x web1", UseTargets(Targets((), ("web",), ("web1",)))),
+        ("use", UseTargets(Targets())),
+        ("use --clear", UseTargets(Targets(), clear=True)),
+        ("hosts", ListHosts(Targets())),
+        ("hosts web* @db -x db1 -h h1", ListHosts(Targets(("h1", "web*", "@db"), (), ("db1",)))),
+        ("hosts 'h1, h2' --json", ListHosts(Targets(("h1, h2",)), json=True)),
+        ("groups --json", ListGroups(json=True)),
+        ("show h1", ShowName("h1")),
+        ("set", ChangeSetting()),
+        ("set timeout", ChangeSetting("timeout")),
+        ("set fanout 12", ChangeSetting("fanout", 12, True)),
+        ("set timeout 1.5", ChangeSetting("timeout", 1.5, True)),
+        ("set timeout off", ChangeSetting("timeout", None, True)),
+        ("set connect_timeout 3 --json", ChangeSetting("connect_timeout", 3.0, True, True)),
+        ("set gather on", ChangeSetting("gather", True, True)),
+        ("set color off", ChangeSetting("color", False, True)),
+        ("set color auto", ChangeSetting("color", None, True)),
+        ("reload", Reload()),
+        ("history", ShowHistory()),
+        ("history 20", ShowHistory(20)),
+        ("help", ShowHelp()),
+        ("help batch_run", ShowHelp("batch_run")),
+        ("help !", ShowHelp("!")),
+        ("help quit", ShowHelp("exit")),
+        ("exit", Exit()),
+        ("quit", Exit()),
+        ("!ls -l | wc", LocalCommand("ls -l | wc")),
+        (" ! date ", LocalCommand("date")),
+        ("!echo it\\'s # isn't it", LocalCommand("echo it\\'s # isn't it")),
+        ("batch_run -h", ShowHelp("batch_run")),
+        ("batch_run --help", ShowHelp("batch_run")),
+        ("batch_run -g web --help", ShowHelp("batch_run")),
+        ("hosts -h", ShowHelp("hosts")),
+        ("show -h", ShowHelp("show")),
+        ("run -h", ShowHelp("run")),
+        ("run --help", ShowHelp("run")),
+        ("", None),
+        (" \t\r\n", None),
+        ("# batch_run -g web -cmd reboot", None),
+        ("#!/usr/bin/env hostshell", None),
+    ],
+)
+def test_a_line_means_what_the_contract_says(line: str, meaning: Invocation | None) -> None:
+    assert parse_line(line) == meaning
+
+
+@pytest.mark.parametrize(
+    ("words", "meaning"),
+    [
+        (["batch_run", "-g", "web", "-cmd", "df -h | sort"], BatchRun(WEB, "df -h | sort")),
+        (["batch_run", "-g", "web", "-cmd", "it's"], BatchRun(WEB, "it's")),
+        (["batch_run", "-g", "web", "-cmd", "echo \\"], BatchRun(WEB, "echo \\")),
+        (["run", "df", "-h"], RunLine("df -h")),
+        (["run", "echo 'a  b' | wc"], RunLine("echo 'a  b' | wc")),
+        (["run", "-h"], ShowHelp("run")),
+        (["!ls", "-l"], LocalCommand("ls -l")),
+        (["!", "ls", "-l"], LocalCommand("ls -l")),
+        (["show", "two words"], ShowName("two words")),
+        ([], None),
+    ],
+)
+def test_words_that_a_shell_has_split_mean_the_same(words: list[str], meaning: Invocation | None) -> None:
+    assert parse_words(words) == meaning
+
+
+@given(st.text(alphabet="ab \t\n\r\"'\\#é\u00a0", max_size=20))
+def test_words_are_those_of_shlex(line: str) -> None:
+    words, open_end = scan(line)
+    try:
+        expected = shlex.split(line, comments=False, posix=True)
+    except ValueError:
+        assert open_end
+        return
+    assert not open_end
+    assert [word.text for word in words] == expected
+    assert [shlex.split(line[word.start : word.end]) for word in words] == [[text] for text in expected]
+
+
+@given(st.text())
+def test_a_quoted_word_is_one_word_again(text: str) -> None:
+    words, open_end = scan(quote(text))
+    assert ([word.text for word in words], open_end) == ([text], "")
+
+
+@given(st.text(max_size=60))
+def test_any_line_means_something_or_is_refused_in_words(line: str) -> None:
+    try:
+        parse_line(line)
+    except UsageError as error:
+        assert error.message
+        assert error.exit_code == 2
+
+
+_WORD = st.text(min_size=1, max_size=12).filter(lambda text: text.strip() and "\0" not in text)
+_NAME = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True)
+_LISTS = st.lists(_NAME, max_size=2).map(tuple)
+_TARGETS = st.builds(Targets, _LISTS, _LISTS, _LISTS, st.just(False))
+_SECONDS = st.none() | st.integers(1, 10**6).map(float) | st.floats(0.001, 10**6)
+
+
+@given(
+    st.builds(BatchRun, _TARGETS, _WORD, st.none() | st.integers(1, 10_000), _SECONDS, _SECONDS, st.booleans())
+    | st.builds(BatchScp, _TARGETS, st.sampled_from(["put", "get"]), _WORD, _WORD, st.booleans(), st.booleans())
+    | st.builds(UseTargets, _TARGETS)
+    | st.builds(ListHosts, _TARGETS)
+)
+def test_what_a_line_means_can_be_written_as_a_line_again(invocation: Invocation) -> None:
+    # --help is a word of its own wherever it stands, and a document's quotes are refused
+    line = render(invocation)
+    if "--help" not in line and line.isascii():
+        assert parse_line(line) == invocation
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "run echo 'a  b'",
+        "!ls -l",
+        "set timeout 0.5",
+        "set timeout off",
+        "set color auto",
+        "set gather on",
+        "set gather",
+        "history 5",
+        "help batch_run",
+        "show h1",
+        "use --clear",
+        "ping -a --connect-timeout 3 --json",
+        "exit",
+        "batch_run -g web --cmd=-b",
+        "batch_run -h h1 -g web -x h2 -cmd 'echo $HOME' -f 5 -t 10 -b",
+    ],
+)
+def test_a_line_in_its_plain_form_is_rendered_as_it_was(line: str) -> None:
+    meaning = parse_line(line)
+    assert meaning is not None
+    assert render(meaning) == line
+
+
+def test_only_host_is_substituted() -> None:
+    assert substitute("{host}: {hosts} %h $host {} {host}", "web01") == "web01: {hosts} %h $host {} web01"
+
+
+# --- lines that go on ---
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "meaning"),
+    [
+        ("batch_run -g web -cmd 'a", "b'", BatchRun(WEB, "a\nb")),
+        ('batch_run -g web -cmd "a \\', '# b"', BatchRun(WEB, "a \\\n# b")),
+        ("batch_run -g web \\", "-cmd uptime", BatchRun(WEB, "uptime")),
+        ("run awk '{", "print $1}'", RunLine("awk '{\nprint $1}'")),
+        ("run echo a \\", "b", RunLine("echo a b")),
+        ("!echo 'a", "b'", LocalCommand("echo 'a\nb'")),
+    ],
+)
+def test_an_open_quote_or_a_backslash_goes_on_in_the_next_line(first: str, second: str, meaning: Invocation) -> None:
+    with pytest.raises(Unfinished):
+        parse_line(first)
+    assert parse_line(join_lines(first, second)) == meaning
+
+
+def test_a_line_that_never_ends_is_a_usage_error_that_survives_pickling() -> None:
+    error = refused("batch_run -cmd 'a")
+    assert isinstance(error, Unfinished)
+    assert "'" in error.message
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    assert (type(copy), str(copy)) == (Unfinished, str(error))
+
+
+# --- errors ---
+
+
+@pytest.mark.parametrize(
+    ("line", "says", "hint"),
+    [
+        ("batchrun -g web -cmd x", "batchrun", "batch_run?"),
+        ("Batch_Run -g web -cmd x", "Batch_Run", "batch_run?"),
+        ("scp a b", "scp", "batch_scp?"),
+        ("ls -l", "no such command: ls", "`help`"),
+        ("  # not a comment", "#", "first character"),
+        ("'hosts web1'", "hosts web1", "-c"),
+        ("help batchrun", "batchrun", "batch_run?"),
+        ("batch_run -g web -command uptime", "-command", "-cmd?"),
+        ("batch_run -g web --command uptime", "--command", "--cmd?"),
+        ("batch_run -g web --outdir o -cmd uptime", "--outdir", "help batch_run"),
+        ("batch_run -g web --grops x -cmd uptime", "--grops", "--groups?"),
+        ("batch_run -g web --time 5 -cmd uptime", "--time", "--timeout?"),
+        ("batch_scp -g web -f5 -action put -local a -remote b", "-f5", "-f 5?"),
+        ("batch_run -g web -cmd=uptime", "=", "-cmd uptime, or --cmd=uptime"),
+        ("batch_run -g web --json=yes -cmd x", "--json takes no value", "--json"),
+        ("batch_run -g web -f 0 -cmd x", "-f needs a number from 1 to 10000, not 0", ""),
+        ("batch_run -g web -f 10001 -cmd x", "-f needs", ""),
+        ("batch_run -g web -f -1 -cmd x", "-f needs", ""),
+        ("batch_run -g web -f 1_0 -cmd x", "-f needs", ""),
+        ("batch_run -g web -f 2.5 -cmd x", "-f needs", ""),
+        ("batch_run -g web -f ٣ -cmd x", "-f needs", ""),
+        ("batch_run -g web -t 0 -cmd x", "-t needs a number of seconds above 0", ""),
+        ("batch_run -g web -t nan -cmd x", "-t needs", ""),
+        ("batch_run -g web -t inf -cmd x", "-t needs", ""),
+        ("batch_run -g web -t -5 -cmd x", "-t needs", ""),
+        (f"batch_run -g web -t {'9' * 500} -cmd x", "-t needs", ""),
+        ("ping -a --connect-timeout 5s", "--connect-timeout needs", ""),
+        ("batch_run -g web", "needs -cmd", "batch_run -g web -cmd COMMAND"),
+        ("batch_run", "needs -cmd", ""),
+        ("batch_run -g web -cmd", "-cmd needs a command", ""),
+        ("batch_run -g web -cmd ''", "-cmd needs a command", ""),
+        ("batch_run -g web --cmd=", "--cmd needs a command", ""),
+        ("batch_run -g web -cmd ' '", "-cmd needs a command", ""),
+        ("batch_run -g web -cmd -b", "-cmd needs a command", "--cmd=-b"),
+        ("batch_run -g web -cmd 'a\0b'", "NUL", ""),
+        ("batch_run -h -g web -cmd x", "-h needs a host list", ""),
+        ("batch_run -h '' -cmd x", "-h needs a host list", ""),
+        ("batch_run -h --json -cmd x", "-h needs a host list", ""),
+        ("batch_run -h /tmp -cmd 'df -h'", "-h needs a host list, not /tmp", ""),
+        ("batch_run -g", "-g needs a group list", ""),
+        ("batch_run -g web -b --gather -cmd x", "-b / --gather is given twice", "-x may be repeated"),
+        ("batch_run -g web -cmd 'a b' -cmd c", "given twice", ""),
+        ("batch_run -g web -f 1 --fanout 2 -cmd x", "given twice", ""),
+        ("batch_scp -g web -action putt -local a -remote b", "put or get", "put?"),
+        ("batch_scp -g web -local a -remote b", "needs -action", "-action put|get"),
+        ("batch_scp -g web -action put -remote b", "needs -local", "-local PATH"),
+        ("batch_scp -g web -action put -local a", "needs -remote", "-remote PATH"),
+        ("batch_scp -g web -action put -local '' -remote b", "-local needs a local path", ""),
+        ("use --clear -g web", "--clear", "alone"),
+        ("show", "show needs the name", "show h1"),
+        ("show a b", "the word b", "show NAME"),
+        ("reload now", "the word now", "reload"),
+        ("quit now", "the word now", "exit"),
+        ("set tiemout 5", "tiemout", "timeout?"),
+        ("set connect-timeout 5", "connect-timeout", "connect_timeout?"),
+        ("set fanout 0", "1 to 10000", ""),
+        ("set timeout -5", "above 0, or off", ""),
+        ("set gather maybe", "on or off", ""),
+        ("set color always", "auto or on or off", ""),
+        ("history x", "no number", "history 20"),
+        ("history 0", "no number", ""),
+        ("run", "run needs a command", "run df"),
+        ("run a\0b", "NUL", ""),
+        ("!", "! needs a command", "!ls"),
+        ("'!'", "! needs a command", "!ls"),
+    ],
+)
+def test_a_wrong_line_is_refused_with_what_to_do(line: str, says: str, hint: str) -> None:
+    error = refused(line)
+    assert says in error.message
+    assert hint in error.hint
+    assert error.exit_code == 2
+    assert len(str(error).splitlines()) <= 2
+
+
+def test_an_error_shows_no_control_character_and_no_endless_word() -> None:
+    error = refused("batch\x1b]0;x\x07" + "y" * 10_000)
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 300
+
+
+def test_a_megabyte_is_one_value() -> None:
+    text = "x" * 1_000_000
+    assert parse_line(f"batch_run -g web -cmd {text}") == BatchRun(WEB, text)
+
+
+def test_a_very_long_wrong_line_is_refused_without_guessing() -> None:
+    assert "did you mean" not in refused("batch_run -g web -cmd " + "ls -l " * 10_000).hint
+
+
+# --- the line as it was probably meant ---
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("batch_run -g web -cmd df -h", 'batch_run -g web -cmd "df -h"'),
+        ("batch_run -cmd df -h -g web", 'batch_run -cmd "df -h" -g web'),
+        ("batch_run -cmd df /tmp -g web", 'batch_run -cmd "df /tmp" -g web'),
+        ("batch_run -cmd df -h / -g web", 'batch_run -cmd "df -h /" -g web'),
+        ("batch_run -cmd df -h /tmp web -g x", 'batch_run -cmd "df -h /tmp web" -g x'),
+        ("batch_run -g web -cmd ls -l", 'batch_run -g web -cmd "ls -l"'),
+        ("batch_run -g web -cmd rm -rf /tmp/x -f 5", 'batch_run -g web -cmd "rm -rf /tmp/x" -f 5'),
+        ("batch_run -g web -cmd tail -n 5 -f log", 'batch_run -g web -cmd "tail -n 5 -f log"'),
+        ("batch_run -g web -cmd uname -a", 'batch_run -g web -cmd "uname -a"'),
+        ("batch_run -cmd uname -a -g web", 'batch_run -cmd "uname -a" -g web'),
+        ("batch_run -g web -cmd grep 'a  b' f", "batch_run -g web -cmd \"grep 'a  b' f\""),
+        ('batch_run -g web -cmd grep "a b" f', "batch_run -g web -cmd 'grep \"a b\" f'"),
+        ("batch_run -g web -cmd echo $HOME x", "batch_run -g web -cmd 'echo $HOME x'"),
+        ("batch_run -g web df -h", 'batch_run -g web -cmd "df -h"'),
+        ("batch_run -g web uptime", "batch_run -g web -cmd uptime"),
+        ("batch_run web01 -cmd uptime", "batch_run -h web01 -cmd uptime"),
+        ("batch_run web01 -cmd df -h", 'batch_run -h web01 -cmd "df -h"'),
+        ("batch_run -cmd 'df -h' web01", "batch_run -cmd 'df -h' -h web01"),
+        ("batch_run -h h1, h2 -cmd uptime", "batch_run -h h1,h2 -cmd uptime"),
+        ("batch_run -h h1 , h2 -cmd uptime", "batch_run -h h1,h2 -cmd uptime"),
+        ("batch_run -h h1 h2 h3 -cmd uptime", "batch_run -h h1,h2,h3 -cmd uptime"),
+        ("batch_run -h h1, h2 -cmd df -h", 'batch_run -h h1,h2 -cmd "df -h"'),
+        ("batch_run -g web db -cmd uptime", "batch_run -g web,db -cmd uptime"),
+        ("batch_scp -g web -action put -local my file -remote /tmp/",
+         'batch_scp -g web -action put -local "my file" -remote /tmp/'),
+        ("batch_scp -g web put a /tmp/", "batch_scp -g web -action put -local a -remote /tmp/"),
+        ("batch_scp -g web -action get /etc/hosts out/", "batch_scp -g web -action get -remote /etc/hosts -local out/"),
+        ("use web01", "use -h web01"),
+        ("batch_run -g web -cmd “df -h”", 'batch_run -g web -cmd "df -h"'),
+        ("batch_run -g web -cmd “uptime”", 'batch_run -g web -cmd "uptime"'),
+        ("batch_run -g web -cmd ‘df -h’", "batch_run -g web -cmd 'df -h'"),
+        ("batch_run -g web -cmd “it's”", 'batch_run -g web -cmd "it\'s"'),
+        ("batch_run –g web –cmd uptime", "batch_run -g web -cmd uptime"),
+        ("batch_run –g web —timeout 5 –cmd df –h", 'batch_run -g web --timeout 5 -cmd "df -h"'),
+        ("ｂａｔｃｈ_run －ｇ web -cmd uptime", "batch_run -g web -cmd uptime"),
+        ("batch_run\u00a0-g web -cmd uptime", "batch_run -g web -cmd uptime"),
+    ],
+)  # fmt: skip
+def test_a_stray_word_shows_the_line_as_it_was_probably_meant(line: str, meant: str) -> None:
+    assert suggestion(line) == meant
+    assert parse_line(meant) is not None
+
+
+def test_typographic_characters_are_named_as_the_reason() -> None:
+    assert "document" in refused("batch_run -g web -cmd “df -h”").message
+
+
+@given(st.lists(st.sampled_from(["-h", "-g", "-a", "-cmd", "-f", "df", "-l", "h1,", "web", "/tmp", '"a b"', "“x"])))
+def test_whatever_is_suggested_is_a_right_line(words: list[str]) -> None:
+    try:
+        parse_line(" ".join(["batch_run", *words]))
+    except Unfinished:
+        pass
+    except UsageError as error:
+        if error.hint.startswith("did you mean: "):
+            assert parse_line(error.hint.removeprefix("did you mean: ")) is not None
+
+
+def test_a_mistake_made_in_a_local_shell_is_shown_as_well() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_words(["batch_run", "-g", "web", "-cmd", "grep", "a b", "file"])
+    assert caught.value.hint == "did you mean: batch_run -g web -cmd 'grep \"a b\" file'"
+
+
+# --- the table ---
+
+
+def test_no_name_stands_for_two_things() -> None:
+    names = [name for command in COMMANDS for name in (command.name, *command.aliases)]
+    assert len(names) == len(set(names))
+    for command in COMMANDS:
+        options = command.option_names()
+        assert len(options) == len(set(options)), command.name
+
+
+def test_every_form_shows_what_is_required() -> None:
+    for command in COMMANDS:
+        for option in command.options:
+            if option.required:
+                assert f" {option.names[0]} {option.metavar}" in command.form

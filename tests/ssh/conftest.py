@@ -1,0 +1,91 @@
+"""Connections and a copier for the tests of copies: a real sshd, a folder on "the host", a folder here."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import paramiko
+import pytest
+
+from hostshell.core.model import Get, Put
+from hostshell.core.paths import local_layout
+from hostshell.ssh import transfer
+from tests.support.accounts import Account
+from tests.support.keys import Key
+from tests.support.sshd import Sshd
+
+
+@dataclass
+class Copier:
+    """Copies as ``account`` over one connection. ``there`` is a folder on the host, ``here`` one of this machine."""
+
+    transport: paramiko.Transport
+    there: Path
+    here: Path
+    host: str = "h1"
+    stopped: Callable[[], bool] = lambda: False
+    reports: list[tuple[str, int, int]] = field(default_factory=list)
+
+    def put(
+        self, local: Path | str, remote: Path | str, *, parents: bool = False, preserve: bool = False
+    ) -> transfer.Copied:
+        """`transfer.put`; a relative remote text is below ``there``."""
+        self.reports.clear()
+        task = Put(os.path.join(self.here, local), self.remote(remote), parents, preserve)  # noqa: PTH118 - text counts
+        return transfer.put(self.transport, task, self.host, report=self._report, stopped=self.stopped)
+
+    def get(self, remote: Path | str, local: str = "out/", *, preserve: bool = False) -> transfer.Copied:
+        """`transfer.get`; relative texts are below ``there`` and ``here``."""
+        self.reports.clear()
+        layout = local_layout(f"{self.here}/{local}").replace("{host}", self.host)
+        task = Get(self.remote(remote), layout, preserve=preserve)
+        return transfer.get(self.transport, task, self.host, report=self._report, stopped=self.stopped)
+
+    def remote(self, text: Path | str) -> str:
+        """The text as the host gets it."""
+        text = str(text)
+        return text if text.startswith(("/", "~")) else f"{self.there}/{text}"
+
+    def give(self, path: Path) -> None:
+        """Make all of a tree on the host the login user's own."""
+        owner = self.there.stat()
+        for below in [path, *path.rglob("*")]:
+            os.chown(below, owner.st_uid, owner.st_gid, follow_symlinks=False)
+
+    def _report(self, path: str, done: int, total: int) -> None:
+        self.reports.append((path, done, total))
+
+
+def connect(address: str, port: int, user: str, key: Path) -> paramiko.Transport:
+    """A plain connection, logged in."""
+    transport = paramiko.Transport((address, port))
+    transport.start_client(timeout=20)
+    transport.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(key)))
+    return transport
+
+
+def folder_of(account: Account, parent: Path | None = None) -> Path:
+    """A new folder that belongs to ``account``."""
+    folder = (parent or account.home) / f"there-{secrets.token_hex(4)}"
+    folder.mkdir()
+    os.chown(folder, account.uid, pwd.getpwuid(account.uid).pw_gid)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def user_transport(sshd: Sshd, accounts: list[Account], client_key: Key) -> Iterator[paramiko.Transport]:
+    """A connection of ``accounts[0]``: as root an ordinary user of its own, else ourselves."""
+    transport = connect(sshd.address, sshd.port, accounts[0].name, client_key.path)
+    yield transport
+    transport.close()
+
+
+@pytest.fixture
+def copier(user_transport: paramiko.Transport, accounts: list[Account], tmp_path: Path) -> Copier:
+    """Copies as ``accounts[0]``."""
+    return Copier(user_transport, folder_of(accounts[0]), tmp_path)
