@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("-i", dest="sources", metavar="SOURCE", action="append", help="inventory file; repeatable, later wins")
+    parser.add_argument(
+        "-i", dest="sources", metavar="SOURCE", action="append", help="inventory file; repeatable, later wins"
+    )
     parser.add_argument("--known-hosts", metavar="FILE", help="in place of your own and the system's known_hosts")
     parser.add_argument(
         "--host-keys",

@@ -15,8 +15,20 @@ from typing import TypeAlias
 from hostshell.core.errors import LocalFileError, SecretError, TargetError
 from hostshell.core.events import Block, Event, Finished
 from hostshell.core.lines import LineCutter
-from hostshell.core.model import DEFAULT_FANOUT, HOST_FIELD, Get, Host, HostKeyPolicy, Job, Put, Run, Secret, SecretSource, Task
-from hostshell.core.paths import expand_home, local_layout
+from hostshell.core.model import (
+    DEFAULT_FANOUT,
+    HOST_FIELD,
+    Get,
+    Host,
+    HostKeyPolicy,
+    Job,
+    Put,
+    Run,
+    Secret,
+    SecretSource,
+    Task,
+)
+from hostshell.core.paths import expand_home, local_destination, local_layout
 from hostshell.core.targets import Targets, resolve
 from hostshell.core.turns import NewKey, Note, PasswordRefused
 from hostshell.engine.pool import Chunk, Pool
@@ -42,8 +54,8 @@ class Session:
     """An inventory, a pool of workers with warm connections, and the defaults of one sitting.
 
     ``inventory`` is a path, several (later wins, key by key), an `Inventory`, or None for an empty one.
-    ``known_hosts`` and ``host_keys`` beat what the inventory says. ``default_host_keys`` is the policy of hosts for which
-    nobody has said any. ``ask_keys`` shows new host keys to a person, ``ask_secret`` asks for a password without echo.
+    ``known_hosts`` and ``host_keys`` beat what the inventory says. ``default_host_keys`` is the policy of hosts for
+    which nobody has said any. ``ask_keys`` shows new host keys to a person, ``ask_secret`` asks for a password without echo.
     """
 
     def __init__(
@@ -146,7 +158,7 @@ class Session:
         if isinstance(task, Put):
             _check_sources(task, names)
         elif isinstance(task, Get):
-            _check_destination(task)
+            _check_destinations(task, names)
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
         self._jobs += 1
         return Job(
@@ -210,7 +222,7 @@ class Session:
                     for stream in ("stdout", "stderr"):
                         cutter = cutters.pop((item.host, stream), None)
                         for lines, eol in cutter.end() if cutter is not None else ():
-                            yield Block(job.number, item.host, stream, lines, eol)  # type: ignore[arg-type]
+                            yield Block(job.number, item.host, stream, lines, eol)
                     yield item
                 case _:
                     yield item
@@ -307,8 +319,14 @@ def _check_sources(task: Put, names: Sequence[str]) -> None:
             raise LocalFileError(f"cannot read the local file {local}: {reason}", "nothing was sent") from None
 
 
-def _check_destination(task: Get) -> None:
-    """The directory that gets one folder a host is none of the things that cannot hold them."""
+def _check_destinations(task: Get, names: Sequence[str]) -> None:
+    """What is fetched has a place of its own for each host, before any host is touched."""
     top = task.local.partition(HOST_FIELD)[0].rpartition("/")[0] or "/"
     if os.path.lexists(top) and not os.path.isdir(top):
         raise LocalFileError(f"{top} is not a directory", "-local names the directory that gets one folder a host")
+    taken: dict[str, str] = {}
+    for name in names:
+        path = os.path.normpath(os.path.join(*local_destination(task.local, name, task.remote)))
+        other = taken.setdefault(path, name)
+        if other != name:
+            raise LocalFileError(f"{other} and {name} would both write {path}", "let {host} name a folder of its own")

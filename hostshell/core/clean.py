@@ -59,7 +59,7 @@ def decode(raw: bytes) -> str:
 
 
 def _without_conceal(parameters: str) -> str | None:
-    """SGR parameters without 8 (conceal); None when nothing is left. Parameters of 38, 48 and 58 are not looked into."""
+    """SGR parameters without 8 (conceal); None when nothing is left. What follows 38, 48 and 58 is a colour."""
     if "8" not in parameters:
         return parameters
     kept: list[str] = []

@@ -59,9 +59,10 @@ SecretKind: TypeAlias = Literal["literal", "env", "cmd", "keyring", "ask"]
 
 @dataclass(frozen=True, slots=True)
 class SecretSource:
-    """How to get a secret: the text itself (``literal``), or ``env:NAME``, ``cmd:COMMAND``, ``keyring:SERVICE/USER``, ``ask``.
+    """How to get a secret: ``literal``, or ``env:NAME``, ``cmd:COMMAND``, ``keyring:SERVICE/USER``, ``ask``.
 
-    ``argument`` is what follows the colon. ``place`` is where it stands in the inventory: a secret is got once for each place.
+    ``argument`` is what follows the colon. ``place`` is where it stands in the inventory: a secret is got once for each
+    place.
     """
 
     kind: SecretKind
@@ -75,8 +76,8 @@ class Host:
     """One host as the engine needs it. Live connections exist only inside workers.
 
     ``connect_timeout`` and ``keepalive`` are seconds. ``known_hosts`` is a file that replaces the user's and the
-    system's known_hosts; None leaves those. ``host_keys`` None means the session's policy. ``accepted_key`` is a host key
-    (``type base64``) that a person has just accepted for this host.
+    system's known_hosts; None leaves those. ``host_keys`` None means the session's policy. ``accepted_key`` is a host
+    key (``type base64``) that a person has just accepted for this host.
     """
 
     name: str
@@ -153,7 +154,8 @@ Task: TypeAlias = Run | Ping | Put | Get
 class Job:
     """One task on many hosts. ``timeout`` is a host's whole turn in seconds (None: no limit).
 
-    ``label`` is what the person typed, for display and history. ``{host}`` in the task's texts stands for each host's name.
+    ``label`` is the line as it was meant, for display and history. ``{host}`` in the task's texts stands for each host's
+    name.
     """
 
     hosts: tuple[Host, ...]

@@ -1,4 +1,4 @@
-"""Who runs when: fan-out, deadlines, retries, cancel, affinity, host-key questions, as one pure function of what happens.
+"""Who runs when: fan-out, deadlines, retries, cancel, affinity, host-key questions, as a pure function of what happens.
 
 ``handle(report, now) -> actions``. No clock, no process, no network: the pool carries the actions out and reports back,
 and replaying the recorded reports of a real run gives the same actions.
@@ -309,7 +309,12 @@ class Scheduler:
             del self._home[name]
         self._load[worker] = 0
         for turn in [turn for turn in self._turns.values() if turn.worker == worker]:
-            self._give_up(turn, now, actions, Failure("worker", f"its worker process ended: {how}", "the next command gets a new one"))
+            self._give_up(
+                turn,
+                now,
+                actions,
+                Failure("worker", f"its worker process ended: {how}", "the next command gets a new one"),
+            )
         waiting, self._queues[worker] = self._queues[worker], deque()
         if self._failed_starts[worker] >= START_TRIES:
             self._broken[worker] = how

@@ -1,7 +1,7 @@
 """What the scheduler, the pool and the workers say to each other: reports, orders and wishes, as plain picklable data.
 
-A turn is one host's part of one job, from its connect on. Turn numbers are never used twice, so that news of a turn that
-has been given up can be told from news of the one that followed it.
+A turn is one host's part of one job, from its connect on. Turn numbers are never used twice, so that news of a turn
+that has been given up can be told from news of the one that followed it.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ class KeyOffered:
 class Ended:
     """A turn has ended in its worker.
 
-    ``retriable``: nothing ran, and the connect may succeed a moment later. ``password_refused``: the host said no to its
-    password. ``notes``: what a person should know although the turn went well.
+    ``retriable``: nothing ran, and the connect may succeed a moment later. ``password_refused``: the host said no to
+    its password. ``notes``: what a person should know although the turn went well.
     """
 
     turn: int

@@ -19,7 +19,7 @@ LINGER = 0.5  # seconds of quiet after the command's end, while a background chi
 HANGUP_PATIENCE = 1.0  # seconds between HUP and KILL for a command whose client has gone
 
 # What RFC 4254, section 6.10, lists. Others are told with a domain of ours, as it asks.
-_SIGNALS = ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")
+SIGNALS = ("ABRT", "ALRM", "FPE", "HUP", "ILL", "INT", "KILL", "PIPE", "QUIT", "SEGV", "TERM", "USR1", "USR2")
 
 
 class Commands:
@@ -80,7 +80,11 @@ class Command(asyncio.SubprocessProtocol):
     async def _start(self) -> None:
         command = self._channel.get_command()
         words = [SHELL] if command is None else [SHELL, "-c", command]
-        reading, writing = os.pipe()
+        try:
+            reading, writing = os.pipe()
+        except OSError as error:
+            self._refuse(error)
+            return
         try:
             await self._loop.subprocess_exec(
                 lambda: self,
@@ -94,16 +98,20 @@ class Command(asyncio.SubprocessProtocol):
             )
         except (OSError, ValueError) as error:  # too long, a NUL in it, no more processes
             os.close(writing)
-            reason = error.strerror if isinstance(error, OSError) else str(error)
-            with contextlib.suppress(OSError):
-                self._channel.write_stderr(f"{SHELL}: {reason}\n".encode())
-            self._code = CANNOT_START
-            self._outputs.clear()
-            self._finish()
+            self._refuse(error)
             return
         finally:
             os.close(reading)
         await self._input.connect(writing)
+
+    def _refuse(self, error: OSError | ValueError) -> None:
+        """The command could not be started: say why, as a shell would."""
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        with contextlib.suppress(OSError):
+            self._channel.write_stderr(f"{SHELL}: {reason}\n".encode())
+        self._code = CANNOT_START
+        self._outputs.clear()
+        self._finish()
 
     def feed(self, data: bytes) -> None:
         """Bytes for the command's standard input."""
@@ -212,7 +220,7 @@ class Command(asyncio.SubprocessProtocol):
             self._channel.exit(code)
         else:
             name = signal.Signals(-code).name.removeprefix("SIG") if -code in _KNOWN else f"{-code}"
-            self._channel.exit_with_signal(name if name in _SIGNALS else f"{name}@hostshell")
+            self._channel.exit_with_signal(name if name in SIGNALS else f"{name}@hostshell")
 
 
 _KNOWN = {number.value for number in signal.Signals}
@@ -233,11 +241,11 @@ class _Input(asyncio.BaseProtocol):
         if self._abandoned:
             stream.close()
             return
-        # not in connection_made: asyncio watches a pipe only after that, and would go on watching one that is closed there,
-        # whose number then belongs to somebody else
+        # not in connection_made: asyncio watches a pipe only after that, and would go on watching one that is closed
+        # there, whose number then belongs to somebody else
         pipe, _ = await asyncio.get_running_loop().connect_write_pipe(lambda: self, stream)
         if self._abandoned:
-            pipe.abort()
+            _abort(pipe)
             return
         self._pipe = pipe
         for data in self._waiting:
@@ -278,87 +286,14 @@ class _Input(asyncio.BaseProtocol):
         """Nobody reads it any more."""
         self._abandoned = True
         self._waiting.clear()
-        # asyncio ends a pipe twice, and fails, when it is aborted after its close has nothing more to write
-        if self._pipe is not None and (self._pipe.get_write_buffer_size() or not self._pipe.is_closing()):
-            self._pipe.abort()
+        if self._pipe is not None:
+            _abort(self._pipe)
 
 
-class Session(asyncssh.SSHServerProcess[bytes]):
-    """One session channel: a command, a shell without a terminal, or SFTP (which asyncssh serves)."""
-
-    def __init__(
-        self,
-        commands: Commands,
-        home: str,
-        environment: dict[str, str],
-        files: asyncssh.SFTPServerFactory,
-    ) -> None:
-        super().__init__(_never, files, 3, False)
-        self._commands = commands
-        self._home = home
-        self._environment = environment
-        self._command: Command | None = None
-
-    def shell_requested(self) -> bool:
-        return not self._commands.closing
-
-    def exec_requested(self, command: str) -> bool:  # noqa: ARG002 -- asyncssh's signature
-        return not self._commands.closing
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        return subsystem == "sftp" and not self._commands.closing
-
-    def session_started(self) -> None:
-        if self._chan.get_subsystem() is not None:
-            super().session_started()
-        else:
-            self._command = Command(self._chan, self._commands, self._home, self._environment)
-
-    def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
-        if self._command is not None:
-            self._command.feed(data)
-        else:
-            super().data_received(data, datatype)
-
-    def eof_received(self) -> bool:
-        if self._command is not None:
-            self._command.feed_eof()
-            return True  # our own direction stays open
-        return super().eof_received()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._command is not None:
-            self._command.client_gone()
-        else:
-            super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        if self._command is not None:
-            self._command.pause()
-        else:
-            super().pause_writing()
-
-    def resume_writing(self) -> None:
-        if self._command is not None:
-            self._command.resume()
-        else:
-            super().resume_writing()
-
-    def signal_received(self, signal: str) -> None:
-        if self._command is not None and signal in _SIGNALS:
-            self._command.signal(_number(signal))
-
-    def break_received(self, msec: int) -> bool:  # noqa: ARG002 -- asyncssh's signature
-        return False
-
-
-def _never(process: asyncssh.SSHServerProcess[bytes]) -> None:
-    """asyncssh wants a handler for commands; `Session` starts them itself."""
-    raise AssertionError(f"unexpected: {process}")
-
-
-def _number(name: str) -> signal.Signals:
-    return signal.Signals[f"SIG{name}"]
+def _abort(pipe: asyncio.WriteTransport) -> None:
+    """End a pipe now. asyncio would end it twice, and fail, when its close has nothing more to write."""
+    if pipe.get_write_buffer_size() or not pipe.is_closing():
+        pipe.abort()
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:

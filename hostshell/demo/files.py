@@ -4,7 +4,6 @@ Must not know commands or listeners. The fence guards against mistakes: a demo h
 """
 
 # SFTP names files by bytes, which pathlib does not take
-# ruff: noqa: PTH102, PTH104, PTH105, PTH106, PTH107, PTH114, PTH116, PTH118, PTH120, PTH211
 
 from __future__ import annotations
 

@@ -30,11 +30,15 @@ def make() -> tuple[str, int]:
     """
     # the real path: the hosts' shells show it, and SFTP must name the same one
     root = Path(tempfile.mkdtemp(prefix=PREFIX)).resolve()
-    # held first, named second: nobody ever finds the file without its lock
-    unnamed = root / f"{HOLD}.new"
-    descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_SH)
-    unnamed.rename(root / HOLD)
+    try:
+        # held first, named second: nobody ever finds the file without its lock
+        unnamed = root / f"{HOLD}.new"
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        unnamed.rename(root / HOLD)
+    except BaseException:
+        shutil.rmtree(root, ignore_errors=True)
+        raise
     return str(root), descriptor
 
 

@@ -127,6 +127,12 @@ def programs(seat: Seat) -> dict[str, str]:
     return {
         "hostname": f"#!/bin/sh\necho {seat.name}\n",
         "whoami": f"#!/bin/sh\necho {seat.user}\n",
+        "uname": f"""\
+#!/bin/sh
+if [ "$*" = -n ]; then echo {seat.name}; exit; fi
+PATH="${{PATH#*:}}"
+exec uname "$@"
+""",
     }
 
 

@@ -20,9 +20,10 @@ from typing import cast
 import asyncssh
 
 from hostshell.demo import folder, roster
-from hostshell.demo.commands import Commands, Session
+from hostshell.demo.commands import Commands
 from hostshell.demo.files import HomeFiles
 from hostshell.demo.roster import SEATS, Address, Seat
+from hostshell.demo.sessions import Session
 
 INVENTORY = "hosts.ini"
 KNOWN_HOSTS = "known_hosts"
@@ -245,8 +246,8 @@ def main(root: str) -> int:
         return 1
     try:
         asyncio.run(_serve(root))
-    except (OSError, asyncssh.Error) as error:
-        _say(str(error))
+    except Exception as error:
+        _say(str(error) or type(error).__name__)
         return 1
     finally:
         folder.remove(root)

@@ -48,7 +48,7 @@ def _no_main_module() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C reaches one before it says so itself."""
+    """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C reaches one that is not ready for it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -75,7 +75,10 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
         try:
             with _no_main_module(), _no_interrupt():
                 process = chosen.Process(  # type: ignore[attr-defined]
-                    target=_run, args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}), name=f"hostshell worker {number}", daemon=True
+                    target=_run,
+                    args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}),
+                    name=f"hostshell worker {number}",
+                    daemon=True,
                 )
                 process.start()
         except BaseException:

@@ -223,4 +223,4 @@ def _secret(chosen: _Chosen, key: str) -> SecretSource | None:
 def _at_home(path: str | None) -> str | None:
     if path is None:
         return None
-    return os.path.expanduser(path)  # noqa: PTH111  # Path's raises for a user that this machine does not know
+    return os.path.expanduser(path)  # Path's raises for a user that this machine does not know

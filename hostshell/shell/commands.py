@@ -163,7 +163,7 @@ class Shell:
             case ListGroups():
                 return self._answer(invocation, answers.groups(session, self._width(), screen.out_colour))
             case ShowName(name):
-                return self._answer(invocation, answers.show(session, name, self._width(), screen.out_colour))
+                return self._answer(invocation, answers.show(session, name, PIPE_WIDTH, screen.out_colour))
             case ChangeSetting():
                 said = answers.settings(session, invocation)
                 screen.choose_colour(session.settings.color)
@@ -225,7 +225,7 @@ class Shell:
     def _local(self, command: str) -> int:
         before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's
         try:
-            done = subprocess.run(command, shell=True, check=False, preexec_fn=_plain_signals)  # noqa: S602, PLW1509  # what was typed after "!"
+            done = subprocess.run(command, shell=True, check=False, preexec_fn=_plain_signals)  # noqa: S602  # what was typed after "!"
         finally:
             signal.signal(signal.SIGINT, before)
         if done.returncode:

@@ -29,7 +29,7 @@ class Gatherer:
     """Keeps blocks of many hosts, and gives each different output once."""
 
     def __init__(self) -> None:
-        self._file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))
+        self._file = cast("IO[bytes]", tempfile.SpooledTemporaryFile(max_size=IN_MEMORY))  # noqa: SIM115  # lives as long as we do
         self._size = 0
         self._kept: dict[tuple[str, str], _Kept] = {}
 

@@ -1,4 +1,4 @@
-"""What was asked for on the command line, put together: inventory, session, screen, and one of prompt, one-shot, script."""
+"""What the command line asks for, put together: inventory, session, screen, and one of prompt, one-shot, script."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ MOST_IN_PROMPT = 40  # characters of the default targets
 
 
 class Repl:
-    """Reads lines and hands them to a `Shell`. ``input`` and ``output`` are for tests: a pipe instead of the terminal."""
+    """Reads lines and hands them to a `Shell`. ``input`` and ``output``: a pipe instead of the terminal, for tests."""
 
     def __init__(
         self,

@@ -164,7 +164,7 @@ class _Login:
         raise self._refused()
 
     def _offer_key(self, key: paramiko.PKey, name: str) -> bool:
-        return self._attempt("publickey", name, lambda: self.transport.auth_publickey(self.host.user, key))
+        return self._attempt(name, lambda: self.transport.auth_publickey(self.host.user, key))
 
     def _offer_password(self, password: str) -> bool:
         def interactive(_title: str, _instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
@@ -176,7 +176,6 @@ class _Login:
         if self.allowed is None or "password" in self.allowed:
             refused_before = len(self.tried)
             if self._attempt(
-                "password",
                 "the password",
                 lambda: self.transport.auth_password(self.host.user, password, fallback=False),
             ):
@@ -186,7 +185,6 @@ class _Login:
                 return False
         if self.allowed is not None and "keyboard-interactive" in self.allowed:
             ok = self._attempt(
-                "keyboard-interactive",
                 "the password",
                 lambda: self.transport.auth_interactive(self.host.user, interactive),
             )
@@ -194,7 +192,7 @@ class _Login:
             return ok
         return False
 
-    def _attempt(self, method: str, name: str, send: Callable[[], list[str]]) -> bool:
+    def _attempt(self, name: str, send: Callable[[], list[str]]) -> bool:
         """Offer one credential. False: it was refused (and counted in ``tried``) or the server has no such method."""
         if self.stopped():
             raise TurnStopped

@@ -3,7 +3,6 @@
 Must not know the engine, and must not trust the host: names in listings are checked, links are kept and not followed.
 """
 
-# ruff: noqa: PTH112, PTH114 - names are bytes here, which pathlib does not take
 from __future__ import annotations
 
 import os

@@ -93,7 +93,7 @@ class KeyStores:
             return store
 
     def _open(self, known_hosts: str | None) -> KeyStore:
-        home = self._home if self._home is not None else os.path.expanduser("~")  # noqa: PTH111 - no error without a home
+        home = self._home if self._home is not None else os.path.expanduser("~")
         if known_hosts is None:
             return KeyStore(*default_files(home))
         file = str(Path(home, known_hosts[2:])) if known_hosts.startswith("~/") else known_hosts

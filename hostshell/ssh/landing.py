@@ -3,7 +3,6 @@
 Must not know SFTP. Up to where the person's own choice goes, links count as usual; below that everything is ours.
 """
 
-# ruff: noqa: PTH106, PTH109, PTH118 - names are bytes here, which pathlib does not take
 from __future__ import annotations
 
 import contextlib

@@ -30,8 +30,9 @@ class LinkFlood(OSError):
 class Link:
     """One TCP connection, as a Transport wants it.
 
-    ``deadline`` (seconds on `time.monotonic`, None: no limit) bounds every wait, however slowly bytes drip in: paramiko's
-    own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the deadline that ended the link.
+    ``deadline`` (seconds on `time.monotonic`, None: no limit) bounds every wait, however slowly bytes drip in:
+    paramiko's own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the deadline that
+    ended the link. ``budget`` is how many bytes may come before it is set to None.
     """
 
     def __init__(self, sock: socket.socket, deadline: float | None = None, budget: int | None = SHAKE_BUDGET) -> None:

@@ -162,7 +162,7 @@ def refused_write(error: SftpError, directory: bytes, disk: FileSystem | None, n
     if error.missing:
         return Refused(f"no such directory on the host: {where}", "--parents makes it")
     if error.code == PERMISSION_DENIED:
-        return Refused(f"no permission to write in {where} on the host")
+        return Refused(f"no permission to write in {where} on the host", error.text)
     if error.text:
         return Refused(f"the host cannot write in {where}: {error.text}")
     if disk is not None and disk.read_only:

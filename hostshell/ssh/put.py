@@ -3,16 +3,16 @@
 Must not know the engine. Remote names are bytes, and come from the request and from the local tree only.
 """
 
-# ruff: noqa: PTH115, PTH116, PTH118 - names are bytes here, which pathlib does not take
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import stat
 
 from hostshell.core import paths
 from hostshell.core.model import Put
-from hostshell.ssh.exchange import SftpGone
+from hostshell.ssh.exchange import SftpGone, SftpStopped
 from hostshell.ssh.pipeline import FileShrank, send_bytes
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, shown
 from hostshell.ssh.sftp import Sftp
@@ -46,7 +46,7 @@ class Putting:
         try:
             target = self._aim(name, is_directory)
             if is_directory:
-                self._ledger.total = _size_of_tree(source)
+                self._ledger.total = self._measure(source)
                 self._tree(source, target, shown_as)
             else:
                 self._ledger.total = info.st_size
@@ -116,6 +116,18 @@ class Putting:
 
     # --- trees ---
 
+    def _measure(self, source: bytes) -> int:
+        """The bytes of all files below ``source``, as far as it can be read; for the progress line only."""
+        total = 0
+        for directory, _, files in os.walk(source):
+            if self._sftp.stopping:
+                raise SftpStopped
+            for name in files:
+                with contextlib.suppress(OSError):
+                    info = os.lstat(paths.join(directory, name))
+                    total += info.st_size if stat.S_ISREG(info.st_mode) else 0
+        return total
+
     def _tree(self, source: bytes, target: bytes, name: bytes) -> None:
         try:
             self._directory(source, target, name, 0)
@@ -172,6 +184,8 @@ class Putting:
             except SftpError:
                 found = None
             if found is None:
+                if self._sftp.stat(path, follow=False) is not None:
+                    raise Refused("a symlink that leads nowhere is in the way on the host") from None
                 raise self._cannot_write(error, paths.split(path)[0], 0) from None
             if not found.is_directory:
                 raise Refused("a file of that name is in the way on the host") from None
@@ -326,17 +340,3 @@ class Putting:
 
 def _times(info: os.stat_result) -> dict[str, int]:
     return {"atime": int(info.st_atime), "mtime": int(info.st_mtime)}
-
-
-def _size_of_tree(path: bytes) -> int:
-    """The bytes of all files below ``path``, as far as it can be read; for the progress line only."""
-    total = 0
-    for directory, _, files in os.walk(path):
-        for name in files:
-            try:
-                info = os.lstat(os.path.join(directory, name))
-            except OSError:
-                continue
-            if stat.S_ISREG(info.st_mode):
-                total += info.st_size
-    return total

@@ -5,6 +5,7 @@ Must not know turns or events; it is told whom to report to, and when to stop.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 import paramiko
@@ -35,7 +36,7 @@ def put(
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """
-    return _carry_out(transport, lambda sftp: Putting(sftp, task, Ledger(report)), stopped)
+    return _carry_out(transport, task, lambda sftp: Putting(sftp, task, Ledger(report)), stopped)
 
 
 def get(
@@ -45,12 +46,20 @@ def get(
 
     ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put`.
     """
-    return _carry_out(transport, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
+    return _carry_out(transport, task, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
 
 
 def _carry_out(
-    transport: paramiko.Transport, make: Callable[[Sftp], Putting | Getting], stopped: Callable[[], bool]
+    transport: paramiko.Transport,
+    task: Put | Get,
+    make: Callable[[Sftp], Putting | Getting],
+    stopped: Callable[[], bool],
 ) -> Copied:
+    try:
+        if b"\0" in os.fsencode(task.local):
+            raise TransferError("a path cannot hold a NUL character")
+    except UnicodeEncodeError:
+        raise TransferError("the local path is no valid text") from None
     try:
         sftp = Sftp.over(transport, stopped)
     except SftpStopped:

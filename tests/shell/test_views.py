@@ -136,7 +136,7 @@ def test_progress_says_bytes_rate_time_left_and_hosts() -> None:
 
 def test_a_reader_that_has_gone_is_told_apart_from_other_errors() -> None:
     class Gone(io.StringIO):
-        def write(self, text: str) -> int:
+        def write(self, _text: str) -> int:
             raise BrokenPipeError
 
     with pytest.raises(OutputClosed):

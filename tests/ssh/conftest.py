@@ -36,7 +36,7 @@ class Copier:
     ) -> transfer.Copied:
         """`transfer.put`; a relative remote text is below ``there``."""
         self.reports.clear()
-        task = Put(os.path.join(self.here, local), self.remote(remote), parents, preserve)  # noqa: PTH118 - text counts
+        task = Put(os.path.join(self.here, local), self.remote(remote), parents, preserve)
         return transfer.put(self.transport, task, self.host, report=self._report, stopped=self.stopped)
 
     def get(self, remote: Path | str, local: str = "out/", *, preserve: bool = False) -> transfer.Copied:

@@ -1,4 +1,4 @@
-"""put and get against a real OpenSSH server: where things land, and what they look like there."""
+"""put against a real OpenSSH server, and there and back: where things land, and what they look like there."""
 
 from __future__ import annotations
 
@@ -16,48 +16,12 @@ from hypothesis import strategies as st
 
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
+from tests.ssh.trees import make_tree, mode, names, picture
 from tests.support.accounts import Account
 from tests.support.keys import Key
 from tests.support.sshd import Sshd
 
 ODD_NAMES = ["it's", 'say "hi"', "`id`", "$(id)", "a b", "two\nlines", "-rf", "*", "ünïcode 東京", "back\\slash", "~"]
-
-
-def mode(path: Path) -> int:
-    return stat.S_IMODE(path.lstat().st_mode)
-
-
-def names(path: Path) -> list[str]:
-    return sorted(entry.name for entry in path.iterdir())
-
-
-def make_tree(root: Path) -> None:
-    """A tree with what trees have: files, an empty folder, links, modes and times."""
-    (root / "a" / "empty").mkdir(parents=True)
-    (root / "a" / "one").write_text("1")
-    (root / "run").write_text("#!/bin/sh\n")
-    (root / "run").chmod(0o750)
-    (root / "zero").touch()
-    (root / "link").symlink_to("a/one")
-    (root / "dangling").symlink_to("/nowhere/at all")
-    (root / "a" / "empty").chmod(0o711)
-    (root / "a").chmod(0o710)
-    for path in (root / "run", root / "a", root):
-        os.utime(path, (1_000_000_000, 1_000_000_000))
-
-
-def picture(root: Path, *, folder_times: bool = True) -> dict[str, tuple[int, int, bytes]]:
-    """Everything below ``root``: mode, time and content; times of links are nobody's business."""
-    found: dict[str, tuple[int, int, bytes]] = {}
-    for path in [root, *root.rglob("*")]:
-        info = path.lstat()
-        if path.is_symlink():
-            found[str(path.relative_to(root))] = (0, 0, os.fsencode(path.readlink()))
-        else:
-            content = path.read_bytes() if path.is_file() else b""
-            counts = folder_times or not path.is_dir()
-            found[str(path.relative_to(root))] = (info.st_mode, int(info.st_mtime) if counts else 0, content)
-    return found
 
 
 # --- put: where it lands ---
@@ -157,6 +121,20 @@ def test_a_directory_or_a_fifo_in_the_way_of_a_file_is_left_alone(copier: Copier
     with pytest.raises(TransferError, match="FIFO"):
         copier.put("src", "fifo")
     assert stat.S_ISFIFO((copier.there / "fifo").lstat().st_mode)
+
+
+def test_a_link_to_nowhere_in_the_way_of_a_directory_is_named(copier: Copier) -> None:
+    make_tree(copier.here / "tree")
+    (copier.there / "app").symlink_to("nowhere")
+    with pytest.raises(TransferError, match="a symlink that leads nowhere"):
+        copier.put("tree", "app")
+
+
+def test_a_path_that_can_name_nothing_is_one_sentence(copier: Copier) -> None:
+    (copier.here / "src").write_text("content")
+    for local, remote in (("src\0", "name"), ("src", "/na\0me"), ("\ud800", "name")):
+        with pytest.raises(TransferError, match=r"NUL|no valid text"):
+            copier.put(local, remote)
 
 
 @pytest.mark.parametrize("old", ["text", None])
@@ -316,145 +294,6 @@ def _as_ordinary_user(folder: Path) -> Iterator[None]:
         os.seteuid(0)
 
 
-# --- get ---
-
-
-def test_a_file_is_got_into_a_folder_of_its_host(copier: Copier) -> None:
-    (copier.there / "hostname").write_text("web1\n")
-    copied = copier.get("hostname", "deep/out")
-    assert (copier.here / "deep/out/h1/hostname").read_text() == "web1\n"
-    assert (copied.files, copied.bytes) == (1, 5)
-
-
-def test_the_layout_decides_where_a_get_lands(copier: Copier) -> None:
-    (copier.there / "hostname").write_text("web1\n")
-    (copier.there / "tree").mkdir()
-    (copier.there / "tree" / "file").write_text("f")
-    copier.get("hostname", "flat/{host}.txt")
-    copier.get("hostname", "flat/{host}")
-    copier.get("tree", "trees/t-{host}")
-    copier.get("tree/.", "contents")
-    copier.get("tree/", "named")
-    found = {str(path.relative_to(copier.here)) for path in copier.here.rglob("*") if path.is_file()}
-    assert found == {
-        "flat/h1.txt", "flat/h1/hostname", "trees/t-h1/file", "contents/h1/file", "named/h1/tree/file",
-    }  # fmt: skip
-
-
-def test_two_hosts_give_two_files(copier: Copier) -> None:
-    (copier.there / "name").write_text("1")
-    copier.get("name")
-    copier.host = "h2"
-    (copier.there / "name").write_text("2")
-    copier.get("name")
-    assert [(copier.here / "out" / host / "name").read_text() for host in ("h1", "h2")] == ["1", "2"]
-
-
-def test_a_missing_remote_file_leaves_the_old_one_and_makes_no_folder(copier: Copier) -> None:
-    old = copier.here / "out" / "h1" / "name"
-    old.parent.mkdir(parents=True)
-    old.write_text("old")
-    for local in ("out/", "new/deep/"):
-        with pytest.raises(TransferError, match=r"no such file or directory on the host: .*name"):
-            copier.get("name", local)
-    assert old.read_text() == "old"
-    assert names(copier.here) == ["out"]
-    assert names(old.parent) == ["name"]
-
-
-def test_an_unreadable_remote_file_makes_no_folder(copier: Copier) -> None:
-    for name in ("file", "dir"):
-        path = copier.there / name
-        path.mkdir() if name == "dir" else path.write_text("secret")
-        path.chmod(0)
-        with pytest.raises(TransferError, match="no permission on the host"):
-            copier.get(name)
-    assert names(copier.here) == []
-
-
-def test_a_link_planted_at_the_final_name_is_not_followed(copier: Copier) -> None:
-    (copier.there / "name").write_text("new")
-    victim = copier.here / "victim"
-    victim.write_text("precious")
-    place = copier.here / "out" / "h1"
-    place.mkdir(parents=True)
-    (place / "name").symlink_to(victim)
-    copier.get("name")
-    assert victim.read_text() == "precious"
-    assert (place / "name").read_text() == "new"
-    assert not (place / "name").is_symlink()
-
-
-@pytest.mark.parametrize("planted", ["out/h1", "out/h1/tree"])
-def test_a_link_planted_as_a_folder_is_refused(copier: Copier, planted: str) -> None:
-    (copier.there / "tree").mkdir()
-    (copier.there / "tree" / "name").write_text("new")
-    victim = copier.here / "victim"
-    victim.mkdir()
-    (copier.here / planted).parent.mkdir(parents=True)
-    (copier.here / planted).symlink_to(victim)
-    with pytest.raises(TransferError, match="a symlink on this machine"):
-        copier.get("tree")
-    assert names(victim) == []
-
-
-def test_a_link_in_the_persons_own_path_counts(copier: Copier) -> None:
-    (copier.there / "name").write_text("new")
-    (copier.here / "real").mkdir()
-    (copier.here / "out").symlink_to("real")
-    copier.get("name")
-    assert (copier.here / "real" / "h1" / "name").read_text() == "new"
-
-
-def test_a_directory_or_fifo_in_the_way_of_a_download_is_left_alone(copier: Copier) -> None:
-    (copier.there / "name").write_text("new")
-    place = copier.here / "out" / "h1"
-    (place / "name").mkdir(parents=True)
-    with pytest.raises(TransferError, match="in the way"):
-        copier.get("name")
-    (place / "name").rmdir()
-    os.mkfifo(place / "name")
-    with pytest.raises(TransferError, match="in the way"):
-        copier.get("name")
-    assert names(place) == ["name"]
-
-
-def test_a_tree_is_got_whole_and_again(copier: Copier) -> None:
-    make_tree(copier.there / "tree")
-    copier.give(copier.there / "tree")
-    (copier.there / "tree" / "a").chmod(0o555)
-    copier.get("tree")
-    first = picture(copier.here / "out" / "h1" / "tree")
-    assert first == picture(copier.there / "tree")
-    (copier.here / "out" / "h1" / "tree" / "a").chmod(0o755)
-    copier.get("tree")
-    assert picture(copier.here / "out" / "h1" / "tree").keys() == first.keys()
-
-
-def test_one_unreadable_remote_file_does_not_cost_the_rest(copier: Copier) -> None:
-    tree = copier.there / "tree"
-    tree.mkdir()
-    for name in ("a", "secret", "z"):
-        (tree / name).write_text(name)
-    (tree / "secret").chmod(0)
-    with pytest.raises(
-        TransferError, match=r"not copied: tree/secret \(.*no permission on the host\); the rest was copied"
-    ):
-        copier.get("tree")
-    assert names(copier.here / "out" / "h1" / "tree") == ["a", "z"]
-
-
-def test_a_remote_device_is_not_copied(copier: Copier) -> None:
-    with pytest.raises(TransferError, match="is a device"):
-        copier.get("/dev/zero")
-    assert names(copier.here) == []
-
-
-def test_a_file_that_says_it_is_empty_is_read_to_its_end(copier: Copier) -> None:
-    copier.get("/proc/self/limits")
-    assert "Max open files" in (copier.here / "out/h1/limits").read_text()
-
-
 # --- there and back ---
 
 _NAMES = st.text(
@@ -487,7 +326,7 @@ def test_a_tree_put_and_got_is_the_same(copier: Copier, tree: dict[str, object])
         copier.reports.clear()
         source = Path(here) / "tree"
         _build(source, tree)
-        target = f"copy-{os.path.basename(here)}"  # noqa: PTH119 - text
+        target = f"copy-{os.path.basename(here)}"
         copier.put(source, target)
         copier.get(target, f"{Path(here).name}/{{host}}")
         assert picture(Path(here) / "h1" / target) == picture(source)

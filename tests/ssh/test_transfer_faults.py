@@ -1,41 +1,26 @@
-"""Copies that go wrong: refusals, links that end, a stop, servers that lie. No final name ever holds a part of a file."""
-
-# ruff: noqa: ARG002 - the signatures are those of asyncssh
+"""Copies that go wrong: refusals, links that end, a stop, servers that lie. No final name ever holds a part."""
 
 from __future__ import annotations
 
 import itertools
 import os
 import shutil
-import struct
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import asyncssh
-import paramiko
 import pytest
 
-from hostshell.ssh import exchange
 from hostshell.ssh.failures import LinkLost
-from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transfer import CopyStopped, TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
+from tests.ssh.trees import everything, names
 from tests.support.accounts import Account, public_folder
 from tests.support.keys import Key
 from tests.support.relay import CutRelay
 from tests.support.sshd import SFTP_SERVERS, Sshd
-from tests.support.standin import StandIn, _FromHome
 
 BIG = 24 * 1024 * 1024  # bytes: more than fits into buffers and windows on the way
-
-
-def names(path: Path) -> list[str]:
-    return sorted(entry.name for entry in path.iterdir())
-
-
-def everything(path: Path) -> list[str]:
-    return sorted(str(entry.relative_to(path)) for entry in path.rglob("*"))
 
 
 def after(calls: int) -> Callable[[], bool]:
@@ -102,221 +87,18 @@ def test_a_quota_is_guessed_at_and_leaves_no_temporary_file(
         transport.close()
 
 
-# --- servers of our own making ---
-
-
-class _Full(_FromHome):
-    """A disk without space: statvfs says so, and every write fails with nothing but "Failure"."""
-
-    def write(self, file_obj: object, offset: int, data: bytes) -> int:
-        raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Failure")
-
-    def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
-        return asyncssh.SFTPVFSAttrs(frsize=4096, blocks=1000, files=1000, favail=900)
-
-
-class _NoInodes(_Full):
-    def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
-        return asyncssh.SFTPVFSAttrs(frsize=4096, blocks=10**9, bavail=10**9, files=1000)
-
-
-class _ReadOnly(_FromHome):
-    def open(self, path: bytes, pflags: int, attrs: asyncssh.SFTPAttrs) -> object:
-        raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Failure")
-
-    def statvfs(self, path: bytes) -> asyncssh.SFTPVFSAttrs:
-        return asyncssh.SFTPVFSAttrs(frsize=4096, blocks=1000, bavail=1000, files=1000, favail=900, flags=1)
-
-
-class _Talkative(_FromHome):
-    def write(self, file_obj: object, offset: int, data: bytes) -> int:
-        raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Disk quota\x1b[2J exceeded")
-
-
-class _LateFailure(_FromHome):
-    """Takes all writes, and says only at the close that they did not reach the disk, as network file systems do."""
-
-    def close(self, file_obj: object) -> None:
-        super().close(file_obj)
-        raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Input/output error")
-
-
-class _Liar(_FromHome):
-    """Lists names that would leave the folder they are copied to."""
-
-    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
-        file = asyncssh.SFTPAttrs(permissions=0o100644, size=3)
-        folder = asyncssh.SFTPAttrs(permissions=0o040755)
-        for name in (b"../x", b"/x", b"a/b", b"", b"e\x1b[2Jsc", b"good"):
-            yield asyncssh.SFTPName(name, attrs=file)
-        yield asyncssh.SFTPName(b"../../d", attrs=folder)
-
-
-class _Switch(_FromHome):
-    """Lists one name twice: as a link that leads out, then as a folder to write into."""
-
-    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
-        if path.endswith(b"/n"):
-            yield asyncssh.SFTPName(b"good", attrs=asyncssh.SFTPAttrs(permissions=0o100644, size=3))
-            return
-        yield asyncssh.SFTPName(b"n", attrs=asyncssh.SFTPAttrs(permissions=0o120777))
-        yield asyncssh.SFTPName(b"n", attrs=asyncssh.SFTPAttrs(permissions=0o040755))
-
-    def readlink(self, path: bytes) -> bytes:
-        return b"../../../victim"
-
-
-class _Deep(_FromHome):
-    """Every folder has a folder in it, for ever."""
-
-    async def scandir(self, path: bytes) -> AsyncIterator[asyncssh.SFTPName]:
-        yield asyncssh.SFTPName(b"d", attrs=asyncssh.SFTPAttrs(permissions=0o040755))
-
-
-class _Own(StandIn):
-    """A stand-in whose SFTP side is one of the classes above."""
-
-    def __init__(self, folder: Path, account: Account, sftp: type[_FromHome]) -> None:
-        super().__init__(folder, [account])
-        self._class = sftp
-
-    def _sftp(self, channel: asyncssh.SSHServerChannel[bytes]) -> asyncssh.SFTPServer:
-        return self._class(channel, self._account(channel.get_connection()).home)
-
-
-@pytest.fixture
-def against(tmp_path: Path) -> Iterator[Callable[[type[_FromHome]], Copier]]:
-    """Makes a copier for a server of one of the classes above."""
-    there, here = tmp_path / "there", tmp_path / "here"
-    there.mkdir()
-    here.mkdir()
-    account = Account("somebody", "a password", there, real=False)
-    opened: list[tuple[_Own, paramiko.Transport]] = []
-
-    def make(sftp: type[_FromHome]) -> Copier:
-        server = _Own(tmp_path, account, sftp)
-        server.start()
-        transport = paramiko.Transport((server.address, server.port))
-        opened.append((server, transport))
-        transport.start_client(timeout=20)
-        transport.auth_password(account.name, account.password)
-        return Copier(transport, there, here)
-
-    yield make
-    for server, transport in opened:
-        transport.close()
-        server.stop()
-
-
-@pytest.mark.parametrize(
-    ("sftp", "words"),
-    [
-        (_Full, "no space left on the host's disk"),
-        (_NoInodes, "no free inodes"),
-        (_ReadOnly, "is on a read-only file system"),
-        (_Talkative, r"Disk quota\^\[\[2J exceeded"),
-        (_LateFailure, "Input/output error"),
-    ],
-)
-def test_the_cause_of_a_refused_write_is_put_into_words(
-    against: Callable[[type[_FromHome]], Copier], sftp: type[_FromHome], words: str
+def test_keys_that_change_in_the_middle_of_a_copy_change_no_byte(
+    tmp_path: Path, accounts: list[Account], client_key: Key
 ) -> None:
-    copier = against(sftp)
-    (copier.there / "name").write_text("old")
-    (copier.here / "src").write_bytes(os.urandom(1_000_000))
-    with pytest.raises(TransferError, match=words):
+    with Sshd(tmp_path / "sshd", options={"RekeyLimit": "1M"}) as server:
+        server.authorize(accounts[0], client_key.public)
+        transport = connect(server.address, server.port, accounts[0].name, client_key.path)
+        copier = Copier(transport, folder_of(accounts[0]), tmp_path)
+        (copier.here / "src").write_bytes(os.urandom(BIG))
         copier.put("src", "name")
-    assert names(copier.there) == ["name"]
-    assert (copier.there / "name").read_text() == "old"
-
-
-def test_names_that_a_server_makes_up_are_refused_and_the_others_go_on(
-    against: Callable[[type[_FromHome]], Copier],
-) -> None:
-    copier = against(_Liar)
-    (copier.there / "tree").mkdir()
-    (copier.there / "tree" / "good").write_text("yes")
-    with pytest.raises(TransferError, match=r"a name with a slash.* and 1 more; the rest was copied") as caught:
-        copier.get("tree")
-    assert "\x1b" not in caught.value.message
-    assert everything(copier.here) == ["out", "out/h1", "out/h1/tree", "out/h1/tree/good"]
-
-
-def test_a_link_from_the_server_is_not_followed_when_it_becomes_a_folder(
-    against: Callable[[type[_FromHome]], Copier],
-) -> None:
-    copier = against(_Switch)
-    (copier.there / "tree" / "n").mkdir(parents=True)
-    (copier.there / "tree" / "n" / "good").write_text("yes")
-    (copier.here / "victim").mkdir()
-    with pytest.raises(TransferError, match="a symlink on this machine"):
-        copier.get("tree")
-    assert names(copier.here / "victim") == []
-
-
-def test_a_tree_without_end_has_one_here(against: Callable[[type[_FromHome]], Copier]) -> None:
-    copier = against(_Deep)
-    (copier.there / "tree").mkdir()
-    (copier.there / "tree" / "d").symlink_to(".")
-    with pytest.raises(TransferError, match="directories deep"):
-        copier.get("tree")
-
-
-def test_a_server_without_sftp_is_said_to_have_none(
-    sshd: Sshd, tmp_path: Path, accounts: list[Account], client_key: Key
-) -> None:
-    for options, words in (
-        ({"Subsystem": None}, "has no SFTP subsystem"),
-        ({"Subsystem": "sftp /no/such/program"}, "SFTP server did not start"),
-        (
-            {"Subsystem": "sftp echo This account is closed"},
-            "printed text where SFTP was to start: This account is closed",
-        ),
-    ):
-        with Sshd(tmp_path / "sshd", options=options) as server:
-            server.authorize(accounts[0], client_key.public, "restrict")
-            transport = connect(server.address, server.port, accounts[0].name, client_key.path)
-            copier = Copier(transport, accounts[0].home, tmp_path)
-            with pytest.raises(TransferError, match=words) as caught:
-                copier.get("name")
-            assert caught.value.hint
-            transport.close()
-
-
-@pytest.mark.parametrize(
-    ("answer", "words"),
-    [
-        (struct.pack(">IBI", exchange.MAX_PACKET + 1, Kind.STATUS, 1), "broke the SFTP protocol: a packet of"),
-        (struct.pack(">IBII", 9, Kind.STATUS, 999, 0), "broke the SFTP protocol: an answer that nobody asked for"),
-        (struct.pack(">I", 0), "broke the SFTP protocol: a packet of"),
-        (struct.pack(">IBI", 5, Kind.ATTRS, 1), "broke the SFTP protocol: an answer ends too early"),
-        (b"", "the host ended SFTP during the copy"),
-    ],
-)
-def test_a_server_that_breaks_the_protocol_is_refused(
-    tmp_path: Path, accounts: list[Account], client_key: Key, answer: bytes, words: str
-) -> None:
-    folder = public_folder("broken")
-    script = folder / "sftp"
-    # our INIT has 9 bytes; the tenth is the beginning of the first request
-    hello = octal(struct.pack(">IBI", 5, Kind.VERSION, 3))
-    script.write_text(f"#!/bin/sh\nprintf '{hello}'\nhead -c 10 >/dev/null\nprintf '{octal(answer)}'\n")
-    script.chmod(0o755)
-    try:
-        with Sshd(tmp_path / "sshd", options={"Subsystem": f"sftp {script}"}) as server:
-            server.authorize(accounts[0], client_key.public, "restrict")
-            transport = connect(server.address, server.port, accounts[0].name, client_key.path)
-            with pytest.raises(TransferError, match=words):
-                Copier(transport, tmp_path, tmp_path).get("name")
-            assert transport.is_active()
-            transport.close()
-    finally:
-        shutil.rmtree(folder)
-
-
-def octal(data: bytes) -> str:
-    """Bytes as printf takes them."""
-    return "".join(f"\\{byte:03o}" for byte in data)
+        copier.get("name")
+        assert (copier.here / "out/h1/name").read_bytes() == (copier.here / "src").read_bytes()
+        transport.close()
 
 
 # --- links that end ---

@@ -74,7 +74,9 @@ def run(session: Session, command: str, hosts: str, **options: float | None) -> 
 
 def ping(session: Session, hosts: str, **options: float | None) -> Outcome:
     """Log in to ``hosts``."""
-    return collect(session.stream(session.job(Ping(), session.targets(Targets(hosts=(hosts,))), label="ping", **options)))  # type: ignore[arg-type]
+    return collect(
+        session.stream(session.job(Ping(), session.targets(Targets(hosts=(hosts,))), label="ping", **options))
+    )  # type: ignore[arg-type]
 
 
 def host_section(name: str, server: Sshd, account: Account, key: Key | None, **more: str) -> str:
@@ -101,7 +103,9 @@ def write_known_hosts(folder: Path, *lines: str) -> str:
 
 
 @contextmanager
-def session_on(folder: Path, server: Sshd, account: Account, key: Key | None, hosts: Iterable[str]) -> Iterator[Session]:
+def session_on(
+    folder: Path, server: Sshd, account: Account, key: Key | None, hosts: Iterable[str]
+) -> Iterator[Session]:
     """A session whose ``hosts`` all stand for one account at ``server``, with its host key known."""
     inventory = write_inventory(folder, *(host_section(name, server, account, key) for name in hosts))
     known = write_known_hosts(folder, server.known_hosts_line)

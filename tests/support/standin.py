@@ -162,7 +162,7 @@ class _FromHome(asyncssh.SFTPServer):
         self._home = os.fsencode(home)
 
     def map_path(self, path: bytes) -> bytes:
-        return os.path.join(self._home, path)  # noqa: PTH118 - names are bytes here
+        return os.path.join(self._home, path)
 
     def realpath(self, path: bytes) -> bytes:
         return os.path.realpath(self.map_path(path))

@@ -48,7 +48,7 @@ def beside_a_good_host(folder: Path, sshd: Sshd, good: str, address: str, port: 
         (SynDropper, "timeout", "no answer from port"),  # row 1
         (Mute, "timeout", "no SSH banner"),  # row 2
         (StallAfterKex, "timeout", "handshake did not end"),  # row 3
-        (EndlessBanner, "refused", "banner"),  # row 4
+        (EndlessBanner, "refused", "does not speak SSH"),  # row 4
         (DripBanner, "timeout", "no SSH banner"),
         (Slam, "refused", "closed the connection during the SSH handshake"),  # row 9
         (EscapeBanner, "refused", ""),  # row 26

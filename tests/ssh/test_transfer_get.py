@@ -1,0 +1,149 @@
+"""get from a real OpenSSH server: where things land on this machine, and what is not followed."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from hostshell.ssh.transfer import TransferError
+from tests.ssh.conftest import Copier
+from tests.ssh.trees import make_tree, names, picture
+
+# --- get ---
+
+
+def test_a_file_is_got_into_a_folder_of_its_host(copier: Copier) -> None:
+    (copier.there / "hostname").write_text("web1\n")
+    copied = copier.get("hostname", "deep/out")
+    assert (copier.here / "deep/out/h1/hostname").read_text() == "web1\n"
+    assert (copied.files, copied.bytes) == (1, 5)
+
+
+def test_the_layout_decides_where_a_get_lands(copier: Copier) -> None:
+    (copier.there / "hostname").write_text("web1\n")
+    (copier.there / "tree").mkdir()
+    (copier.there / "tree" / "file").write_text("f")
+    copier.get("hostname", "flat/{host}.txt")
+    copier.get("hostname", "flat/{host}")
+    copier.get("tree", "trees/t-{host}")
+    copier.get("tree/.", "contents")
+    copier.get("tree/", "named")
+    found = {str(path.relative_to(copier.here)) for path in copier.here.rglob("*") if path.is_file()}
+    assert found == {
+        "flat/h1.txt", "flat/h1/hostname", "trees/t-h1/file", "contents/h1/file", "named/h1/tree/file",
+    }  # fmt: skip
+
+
+def test_two_hosts_give_two_files(copier: Copier) -> None:
+    (copier.there / "name").write_text("1")
+    copier.get("name")
+    copier.host = "h2"
+    (copier.there / "name").write_text("2")
+    copier.get("name")
+    assert [(copier.here / "out" / host / "name").read_text() for host in ("h1", "h2")] == ["1", "2"]
+
+
+def test_a_missing_remote_file_leaves_the_old_one_and_makes_no_folder(copier: Copier) -> None:
+    old = copier.here / "out" / "h1" / "name"
+    old.parent.mkdir(parents=True)
+    old.write_text("old")
+    for local in ("out/", "new/deep/"):
+        with pytest.raises(TransferError, match=r"no such file or directory on the host: .*name"):
+            copier.get("name", local)
+    assert old.read_text() == "old"
+    assert names(copier.here) == ["out"]
+    assert names(old.parent) == ["name"]
+
+
+def test_an_unreadable_remote_file_makes_no_folder(copier: Copier) -> None:
+    for name in ("file", "dir"):
+        path = copier.there / name
+        path.mkdir() if name == "dir" else path.write_text("secret")
+        path.chmod(0)
+        with pytest.raises(TransferError, match="no permission on the host"):
+            copier.get(name)
+    assert names(copier.here) == []
+
+
+def test_a_link_planted_at_the_final_name_is_not_followed(copier: Copier) -> None:
+    (copier.there / "name").write_text("new")
+    victim = copier.here / "victim"
+    victim.write_text("precious")
+    place = copier.here / "out" / "h1"
+    place.mkdir(parents=True)
+    (place / "name").symlink_to(victim)
+    copier.get("name")
+    assert victim.read_text() == "precious"
+    assert (place / "name").read_text() == "new"
+    assert not (place / "name").is_symlink()
+
+
+@pytest.mark.parametrize("planted", ["out/h1", "out/h1/tree"])
+def test_a_link_planted_as_a_folder_is_refused(copier: Copier, planted: str) -> None:
+    (copier.there / "tree").mkdir()
+    (copier.there / "tree" / "name").write_text("new")
+    victim = copier.here / "victim"
+    victim.mkdir()
+    (copier.here / planted).parent.mkdir(parents=True)
+    (copier.here / planted).symlink_to(victim)
+    with pytest.raises(TransferError, match="a symlink on this machine"):
+        copier.get("tree")
+    assert names(victim) == []
+
+
+def test_a_link_in_the_persons_own_path_counts(copier: Copier) -> None:
+    (copier.there / "name").write_text("new")
+    (copier.here / "real").mkdir()
+    (copier.here / "out").symlink_to("real")
+    copier.get("name")
+    assert (copier.here / "real" / "h1" / "name").read_text() == "new"
+
+
+def test_a_directory_or_fifo_in_the_way_of_a_download_is_left_alone(copier: Copier) -> None:
+    (copier.there / "name").write_text("new")
+    place = copier.here / "out" / "h1"
+    (place / "name").mkdir(parents=True)
+    with pytest.raises(TransferError, match="in the way"):
+        copier.get("name")
+    (place / "name").rmdir()
+    os.mkfifo(place / "name")
+    with pytest.raises(TransferError, match="in the way"):
+        copier.get("name")
+    assert names(place) == ["name"]
+
+
+def test_a_tree_is_got_whole_and_again(copier: Copier) -> None:
+    make_tree(copier.there / "tree")
+    copier.give(copier.there / "tree")
+    (copier.there / "tree" / "a").chmod(0o555)
+    copier.get("tree")
+    first = picture(copier.here / "out" / "h1" / "tree")
+    assert first == picture(copier.there / "tree")
+    (copier.here / "out" / "h1" / "tree" / "a").chmod(0o755)
+    copier.get("tree")
+    assert picture(copier.here / "out" / "h1" / "tree").keys() == first.keys()
+
+
+def test_one_unreadable_remote_file_does_not_cost_the_rest(copier: Copier) -> None:
+    tree = copier.there / "tree"
+    tree.mkdir()
+    for name in ("a", "secret", "z"):
+        (tree / name).write_text(name)
+    (tree / "secret").chmod(0)
+    with pytest.raises(
+        TransferError, match=r"not copied: tree/secret \(.*no permission on the host\); the rest was copied"
+    ):
+        copier.get("tree")
+    assert names(copier.here / "out" / "h1" / "tree") == ["a", "z"]
+
+
+def test_a_remote_device_is_not_copied(copier: Copier) -> None:
+    with pytest.raises(TransferError, match="is a device"):
+        copier.get("/dev/zero")
+    assert names(copier.here) == []
+
+
+def test_a_file_that_says_it_is_empty_is_read_to_its_end(copier: Copier) -> None:
+    copier.get("/proc/self/limits")
+    assert "Max open files" in (copier.here / "out/h1/limits").read_text()
