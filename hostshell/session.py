@@ -55,7 +55,7 @@ class Session:
 
     ``inventory`` is a path, several (later wins, key by key), an `Inventory`, or None for an empty one.
     ``known_hosts`` and ``host_keys`` beat what the inventory says. ``default_host_keys`` is the policy of hosts for
-    which nobody has said any. ``ask_keys`` shows new host keys to a person, ``ask_secret`` asks for a password without echo.
+    which nobody has said any. ``ask_keys`` shows new host keys to a person, ``ask_secret`` asks without echo.
     """
 
     def __init__(

@@ -21,8 +21,8 @@ class LineCutter:
     def feed(self, data: bytes) -> list[tuple[bytes, bool]]:
         """Take a piece; give (lines, eol) in order.
 
-        With ``eol`` true, ``lines`` is any number of whole lines, each ended by LF. With ``eol`` false it is one piece of
-        an over-long line, without LF.
+        With ``eol`` true, ``lines`` is any number of whole lines, each ended by LF. With ``eol`` false it is one piece
+        of an over-long line, without LF.
         """
         if self._after_cr and data:
             # the CR at the end of the piece before has ended its line; its LF, if that is what comes, belongs to it

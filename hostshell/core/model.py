@@ -154,8 +154,8 @@ Task: TypeAlias = Run | Ping | Put | Get
 class Job:
     """One task on many hosts. ``timeout`` is a host's whole turn in seconds (None: no limit).
 
-    ``label`` is the line as it was meant, for display and history. ``{host}`` in the task's texts stands for each host's
-    name.
+    ``label`` is the line as it was meant, for display and history. ``{host}`` in the task's texts stands for the name
+    of each host.
     """
 
     hosts: tuple[Host, ...]

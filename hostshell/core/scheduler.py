@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from hostshell.core.events import Failure, Finished, Started, Status
+from hostshell.core.homes import Homes
 from hostshell.core.model import Host, Job
 from hostshell.core.outcome import Tally
 from hostshell.core.turns import (
@@ -43,7 +44,6 @@ STOP_PATIENCE = 0.8  # seconds for a worker to answer a halt: its own 0.5 s for 
 CONNECT_SLACK = 2.0  # seconds past the connect timeout before a worker that should have kept it is told to
 RETRY_FIRST = 0.25  # seconds before the first new try of a connect; doubles
 RETRY_MOST = 4.0
-START_TRIES = 3  # times that a worker may die before it was ever ready
 
 _Phase = Literal["connecting", "running", "halted"]
 
@@ -72,17 +72,13 @@ class Scheduler:
     """The policy of one pool. Lives as long as the pool does; hosts keep to their workers from job to job."""
 
     def __init__(self, workers: int) -> None:
-        self._ready: set[int] = set()
-        self._broken: dict[int, str] = {}
-        self._failed_starts = dict.fromkeys(range(workers), 0)
-        self._home: dict[str, int] = {}  # host name → the worker that holds its connection
-        self._load = dict.fromkeys(range(workers), 0)  # worker → hosts at home there
+        self._homes = Homes(workers)
         self._next_turn = 1
         self._job: Job | None = None
         self._reset()
 
     def _reset(self) -> None:
-        self._queues: dict[int, deque[_Entry]] = {worker: deque() for worker in self._load}
+        self._queues: dict[int, deque[_Entry]] = {worker: deque() for worker in self._homes.workers}
         self._retries: list[tuple[float, int, _Entry]] = []
         self._entries: dict[str, _Entry] = {}
         self._turns: dict[int, _Turn] = {}
@@ -123,8 +119,7 @@ class Scheduler:
             case Submit(job):
                 self._submit(job, now, actions)
             case Ready(worker):
-                self._ready.add(worker)
-                self._failed_starts[worker] = 0
+                self._homes.started(worker)
             case Died(worker, how):
                 self._died(worker, how, now, actions)
             case Connected(number):
@@ -164,25 +159,12 @@ class Scheduler:
             self._enqueue(entry, now, actions)
 
     def _enqueue(self, entry: _Entry, now: float, actions: list[Action]) -> None:
-        worker = self._place(entry.host.name)
+        worker = self._homes.place(entry.host.name)
         if worker is None:
-            how = next(iter(self._broken.values()), "no worker")
+            how = self._homes.why_none
             self._finish(entry, "lost", now, actions, failure=Failure("worker", f"the worker cannot start: {how}"))
         else:
             self._queues[worker].append(entry)
-
-    def _place(self, name: str) -> int | None:
-        """The worker for a host: the one that has its connection, else the one with the fewest hosts."""
-        worker = self._home.get(name)
-        if worker is not None and worker not in self._broken:
-            return worker
-        usable = [w for w in self._load if w not in self._broken]
-        if not usable:
-            return None
-        worker = min(usable, key=lambda w: (self._load[w], w))
-        self._home[name] = worker
-        self._load[worker] += 1
-        return worker
 
     def _fill(self, now: float, actions: list[Action]) -> None:
         """Begin turns as far as the fan-out goes. A host is counted busy in the same step that chooses it."""
@@ -193,7 +175,7 @@ class Scheduler:
             _, _, entry = heapq.heappop(self._retries)
             self._enqueue(entry, now, actions)
         while self._busy < job.fanout:
-            ready = [w for w in self._ready if self._queues[w]]
+            ready = [w for w in self._homes.ready if self._queues[w]]
             if not ready:
                 return
             # in the order that the person gave, which also takes the workers in turn
@@ -299,15 +281,7 @@ class Scheduler:
         return turn
 
     def _died(self, worker: int, how: str, now: float, actions: list[Action]) -> None:
-        started = worker in self._ready
-        self._ready.discard(worker)
-        if started:
-            self._failed_starts[worker] = 0
-        else:
-            self._failed_starts[worker] += 1
-        for name in [name for name, home in self._home.items() if home == worker]:
-            del self._home[name]
-        self._load[worker] = 0
+        again = self._homes.died(worker, how)
         for turn in [turn for turn in self._turns.values() if turn.worker == worker]:
             self._give_up(
                 turn,
@@ -316,9 +290,7 @@ class Scheduler:
                 Failure("worker", f"its worker process ended: {how}", "the next command gets a new one"),
             )
         waiting, self._queues[worker] = self._queues[worker], deque()
-        if self._failed_starts[worker] >= START_TRIES:
-            self._broken[worker] = how
-        else:
+        if again:
             actions.append(Replace(worker))
         for entry in waiting:
             self._enqueue(entry, now, actions)

@@ -48,7 +48,7 @@ def _no_main_module() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
-    """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C reaches one that is not ready for it."""
+    """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C hits one that is not ready for it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -17,8 +17,9 @@ from hostshell.core.model import Host
 from hostshell.ssh.credentials import Keyring
 from hostshell.ssh.dial import dial
 from hostshell.ssh.failures import ConnectFailed, KeyOffer, NewHostKey, TurnStopped
-from hostshell.ssh.hostkeys import HostKey, algorithm_order, decide
+from hostshell.ssh.hostkeys import algorithm_order, decide
 from hostshell.ssh.keystore import KeyStores
+from hostshell.ssh.knownhosts import HostKey
 from hostshell.ssh.link import Link, LinkFlood, tune
 from hostshell.ssh.stopping import Stopper
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from hostshell.core.events import Failure
 from hostshell.ssh.failures import ConnectFailed
-from hostshell.ssh.hostkeys import HostKey, Known, KnownHosts, decide, lookup, parse
+from hostshell.ssh.hostkeys import decide
+from hostshell.ssh.knownhosts import HostKey, Known, KnownHosts, lookup, parse
 
 LOCK_WAIT = 5.0  # seconds to wait for other processes that are saving keys
 _LOCK_POLL = 0.005  # seconds

@@ -7,8 +7,9 @@ from typing import TypeVar
 import pytest
 
 from hostshell.core.events import Failure, Finished, Started, Summary
+from hostshell.core.homes import START_TRIES
 from hostshell.core.model import Host, Job, Run
-from hostshell.core.scheduler import CONNECT_SLACK, START_TRIES, STOP_PATIENCE, Scheduler
+from hostshell.core.scheduler import CONNECT_SLACK, STOP_PATIENCE, Scheduler
 from hostshell.core.turns import (
     Action,
     Answer,

@@ -16,7 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hostshell.core.model import HOST_KEY_POLICIES, Place
-from hostshell.ssh.hostkeys import Entry, HostKey, Known, algorithm_order, decide, known_name, lookup, parse
+from hostshell.ssh.hostkeys import algorithm_order, decide
+from hostshell.ssh.knownhosts import Entry, HostKey, Known, known_name, lookup, parse
 
 TYPES = {"ed25519": (), "rsa": ("-b", "2048"), "ecdsa": ("-b", "384")}
 SUPPORTED = ("ssh-ed25519", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "rsa-sha2-512", "rsa-sha2-256")

@@ -21,8 +21,8 @@ import pytest
 
 from hostshell.ssh import keystore
 from hostshell.ssh.failures import ConnectFailed
-from hostshell.ssh.hostkeys import HostKey
 from hostshell.ssh.keystore import KeyNotSaved, KeyStore, KeyStores, default_files
+from hostshell.ssh.knownhosts import HostKey
 
 
 def ed25519(number: int) -> HostKey:
@@ -275,7 +275,7 @@ def test_an_address_that_cannot_stand_in_the_file_is_not_written(store: KeyStore
 AS_NOBODY = """
 import os, sys
 from hostshell.ssh.failures import ConnectFailed
-from hostshell.ssh.hostkeys import HostKey
+from hostshell.ssh.knownhosts import HostKey
 from hostshell.ssh.keystore import KeyNotSaved, KeyStore
 store = KeyStore([sys.argv[1]], sys.argv[1])
 if os.geteuid() == 0:

@@ -1,0 +1,60 @@
+"""Which worker a host is at home with: affinity, so that its connection is warm for the next command.
+
+Pure. Must not know turns or time.
+"""
+
+from __future__ import annotations
+
+START_TRIES = 3  # times that a worker may die before it was ever ready
+
+
+class Homes:
+    """The workers of one pool: which are ready, which are given up, and who lives where."""
+
+    def __init__(self, workers: int) -> None:
+        self.ready: set[int] = set()
+        self._broken: dict[int, str] = {}  # workers that do not start, and why
+        self._failed_starts = dict.fromkeys(range(workers), 0)
+        self._home: dict[str, int] = {}  # host name → worker
+        self._load = dict.fromkeys(range(workers), 0)  # worker → hosts at home there
+
+    @property
+    def workers(self) -> list[int]:
+        """All of them, whatever their state."""
+        return list(self._load)
+
+    @property
+    def why_none(self) -> str:
+        """Why there is no worker for anybody."""
+        return next(iter(self._broken.values()), "no worker")
+
+    def started(self, worker: int) -> None:
+        """A worker is ready."""
+        self.ready.add(worker)
+        self._failed_starts[worker] = 0
+
+    def place(self, name: str) -> int | None:
+        """The worker for a host: its home, else the one with the fewest hosts. None when every worker is given up."""
+        worker = self._home.get(name)
+        if worker is not None and worker not in self._broken:
+            return worker
+        usable = [w for w in self._load if w not in self._broken]
+        if not usable:
+            return None
+        worker = min(usable, key=lambda w: (self._load[w], w))
+        self._home[name] = worker
+        self._load[worker] += 1
+        return worker
+
+    def died(self, worker: int, how: str) -> bool:
+        """A worker has ended and its connections with it; whether another is to be started in its place."""
+        if worker not in self.ready:
+            self._failed_starts[worker] += 1
+        self.ready.discard(worker)
+        for name in [name for name, home in self._home.items() if home == worker]:
+            del self._home[name]
+        self._load[worker] = 0
+        if self._failed_starts[worker] >= START_TRIES:
+            self._broken[worker] = how
+            return False
+        return True
