@@ -248,8 +248,7 @@ class _Input(asyncio.BaseProtocol):
             _abort(pipe)
             return
         self._pipe = pipe
-        for data in self._waiting:
-            pipe.write(data)
+        pipe.write(b"".join(self._waiting))
         self._waiting.clear()
         if self._ended:
             pipe.close()

@@ -53,7 +53,7 @@ class Repl:
             auto_suggest=AutoSuggestFromHistory(),
             completer=HostshellCompleter(lambda: session.inventory),
             complete_while_typing=False,
-            complete_style=CompleteStyle.MULTI_COLUMN,
+            complete_style=CompleteStyle.COLUMN,
             key_bindings=self._keys(),
             enable_history_search=True,
             input=input,
