@@ -94,10 +94,6 @@ class Terminal(pyte.Screen):
             attrs = tuple(5 if attr == 2 else attr for attr in attrs)
         super().select_graphic_rendition(*attrs, **kwargs)
 
-    def lines(self, first: int = 0) -> list[str]:
-        """The text of the rows from ``first`` to the cursor's."""
-        return [row.rstrip() for row in self.display[first : self.cursor.y + 1]]
-
 
 class Play:
     """`run_shell.py --demo` in a terminal of its own, from ``with`` to its end; ``folder`` is where it works."""
@@ -170,7 +166,8 @@ class Play:
 
     def shown(self) -> str:
         """The screen as text."""
-        return "\n".join(self.screen.lines()).strip("\n")
+        rows = self.screen.display[: self.screen.cursor.y + 1]
+        return "\n".join(row.rstrip() for row in rows).strip("\n")
 
     def _ready(self, below: int) -> bool:
         cursor = self.screen.cursor
@@ -229,8 +226,7 @@ def play() -> list[list[Char]]:
                         raise Failed(f"{what}: {text!r} is not in its answer", session.shown())
             screen = session.screen
             cells = [[screen.buffer[y][x] for x in range(COLUMNS)] for y in range(screen.cursor.y + 1)]
-            cursor = cells[-1][screen.cursor.x]
-            cells[-1][screen.cursor.x] = cursor._replace(reverse=True)
+            cells[-1][screen.cursor.x] = cells[-1][screen.cursor.x]._replace(reverse=True)  # the cursor, as a block
             _refuse_local_paths("".join(screen.display), folder, session.shown())
             session.leave()
             return cells
@@ -324,7 +320,6 @@ def _row(row: list[Char]) -> Text:
     text = Text()
     for style, cells in groupby(row, key=_style):
         text.append("".join(cell.data for cell in cells), style)
-    text.rstrip() if not row[-1].reverse else None
     return text
 
 

@@ -327,3 +327,25 @@ def test_a_hundred_hosts_at_once_all_answer(
         for _ in range(2):
             found = run(session, "echo {host}", "n[000-099]")
             assert found.out == {name: [name] for name in names}
+
+
+def test_cancel_in_the_middle_of_fifty_hosts_ends_all_of_them(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:  # row 19
+    names = [f"n{number:02}" for number in range(50)]
+    with session_on(tmp_path, sshd, accounts[0], client_key, names) as session:
+        run(session, "true", "n[00-49]")
+        running: set[str] = set()
+
+        def cancel_when_half_run(event: object) -> None:
+            if isinstance(event, Block):
+                running.add(event.host)
+                if len(running) == 25:
+                    session.cancel()
+
+        job = session.job(Run("echo up; exec sleep 6777"), names)
+        found = collect(session.stream(job), cancel_when_half_run)
+        assert set(found.status().values()) == {"cancelled"}
+        assert not [name for name, event in found.finished.items() if event.may_still_run]
+        assert gone("sleep\x006777")
+        assert set(run(session, "true", "n[00-49]").status().values()) == {"ok"}
