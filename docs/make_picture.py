@@ -101,6 +101,7 @@ class Play:
     def __init__(self, folder: Path) -> None:
         self.screen = Terminal()
         self._stream = pyte.ByteStream(self.screen)
+        self._ended = False
         environment = _environment(folder)
         command = [sys.executable, str(CHECKOUT / "run_shell.py"), "--demo"]
         self._pid, self._master = pty.fork()
@@ -119,15 +120,13 @@ class Play:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """End the session: hang up, which it takes as Ctrl-D; then by its process id."""
+        """End the session, if it still runs: hang up, then by its process id."""
         os.close(self._master)
         for urge in (None, signal.SIGTERM, signal.SIGKILL):
             if urge is not None and not self._ended:
                 os.kill(self._pid, urge)
             if self._wait(FAREWELL):
                 return
-
-    _ended = False
 
     def _wait(self, seconds: float) -> bool:
         """Whether the session has ended, at most ``seconds`` from now."""
@@ -142,10 +141,10 @@ class Play:
         """Send ``keys`` as the keyboard would."""
         self._send(keys.encode())
 
-    def prompt(self, what: str, below: int) -> None:
-        """Wait until the prompt stands ready in a row after ``below``. Raises `Failed`."""
+    def prompt(self, what: str, rows: range) -> None:
+        """Wait until the prompt stands ready in one of ``rows``. Raises `Failed`, which names ``what``."""
         deadline = time.monotonic() + PATIENCE
-        while not self._ready(below):
+        while not self._ready(rows):
             left = deadline - time.monotonic()
             if left <= 0:
                 raise Failed(f"{what}: no prompt within {PATIENCE:.0f} s", self.shown())
@@ -169,9 +168,9 @@ class Play:
         rows = self.screen.display[: self.screen.cursor.y + 1]
         return "\n".join(row.rstrip() for row in rows).strip("\n")
 
-    def _ready(self, below: int) -> bool:
+    def _ready(self, rows: range) -> bool:
         cursor = self.screen.cursor
-        return cursor.y > below and PROMPT.fullmatch(self.screen.display[cursor.y][: cursor.x]) is not None
+        return cursor.y in rows and PROMPT.fullmatch(self.screen.display[cursor.y][: cursor.x]) is not None
 
     def _read(self, seconds: float) -> bool:
         """Show what comes within ``seconds``; False when the session has closed its terminal."""
@@ -212,14 +211,14 @@ def play() -> list[list[Char]]:
     with tempfile.TemporaryDirectory(prefix="hostshell-picture-") as folder:
         Path(folder, "motd.txt").write_text("greetings to all hosts\n", encoding="utf-8")
         with Play(Path(folder)) as session:
-            session.prompt("the start", below=-1)
+            session.prompt("the start", range(ROWS))
             session.type("\f")  # Ctrl-L, so that the picture begins with the first line
-            session.prompt("Ctrl-L", below=-1)
+            session.prompt("Ctrl-L", range(1))
             for number, step in enumerate(STEPS, 1):
                 what = f"step {number} ({step.line})"
                 row = session.screen.cursor.y
                 session.type(f"{step.line}\r")
-                session.prompt(what, below=row)
+                session.prompt(what, range(row + 1, ROWS))
                 answer = "\n".join(session.screen.display[row + 1 :])
                 for text in step.expected:
                     if text not in answer:
@@ -301,31 +300,35 @@ def draw(cells: list[list[Char]]) -> str:
         record=True,
         file=io.StringIO(),
         width=COLUMNS,
-        height=len(cells),
+        height=len(cells) + 1,
         force_terminal=True,
         color_system="truecolor",
         no_color=False,
     )
-    text = Text("\n").join(_row(row) for row in cells)
+    text = Text("\n").join([*map(_row, cells), Text(" ")])  # rich cuts the descenders of the last row
     console.print(text, soft_wrap=True, end="")
     svg = console.export_svg(
         title="hostshell", theme=COLOURS, code_format=SVG, font_aspect_ratio=0.602, unique_id="session"
     )
-    # one element a line: a later picture differs only in the lines that differ
+    # one element a line: a later picture differs only in the lines that differ; rich makes a text of each newline too
+    svg = re.sub("<text [^>]*>\n</text>", "\n", svg)
     svg = svg.replace("</text><text", "</text>\n<text").replace("/><rect", "/>\n<rect")
     return "\n".join(line.strip() for line in svg.splitlines() if line.strip()) + "\n"
 
 
 def _row(row: list[Char]) -> Text:
     text = Text()
-    for style, cells in groupby(row, key=_style):
-        text.append("".join(cell.data for cell in cells), style)
+    width = max((x for x, cell in enumerate(row, 1) if cell.data != " " or cell.reverse), default=0)
+    for style, cells in groupby(row[:width], key=_style):
+        # blanks at an end are pieces of their own, which rich leaves out: some viewers drop or stretch them
+        for piece in re.findall("^ +| +$|[^ ](?:.*[^ ])?", "".join(cell.data for cell in cells)):
+            text.append(piece, style)
     return text
 
 
 def _style(cell: Char) -> Style:
     return Style(
-        color=_colour(cell.fg),
+        color=_colour(cell.fg),  # "default" too: rich would join pieces that have no style at all
         bgcolor=_colour(cell.bg),
         bold=cell.bold,
         dim=cell.blink,
@@ -336,10 +339,8 @@ def _style(cell: Char) -> Style:
     )
 
 
-def _colour(name: str) -> str | None:
+def _colour(name: str) -> str:
     """pyte's name of a colour as rich's."""
-    if name == "default":
-        return None
     if re.fullmatch("[0-9a-f]{6}", name):
         return f"#{name}"
     name = name.replace("brown", "yellow").replace("bfight", "bright")  # the slip is in pyte's table

@@ -80,7 +80,8 @@ class Elsewhere:
 @pytest.fixture
 def starter(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], Elsewhere]]:
     (tmp_path / "asyncio.py").write_text("raise SystemExit('a module of the folder that the person is in')\n")
-    environment = {**os.environ, "PYTHONPATH": str(Path(hostshell.__file__).parent.parent)}
+    ways = [str(Path(hostshell.__file__).parent.parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(way for way in ways if way)}
     process = subprocess.Popen(
         [sys.executable, "-c", STARTER],
         stdin=subprocess.PIPE,

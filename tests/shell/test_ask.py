@@ -90,13 +90,13 @@ def test_what_a_server_calls_its_key_is_cleaned(monkeypatch: pytest.MonkeyPatch)
 
 def test_ctrl_c_at_the_question_trusts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(io.StringIO):
-        def readline(self, size: int | None = -1) -> str:
+        def readline(self, *size: int | None) -> str:  # noqa: ARG002  # as it is called
             signal.raise_signal(signal.SIGINT)
             return "yes\n"
 
     monkeypatch.setattr("sys.stdin", Interrupted())
     cancelled: list[int] = []
-    before = signal.signal(signal.SIGINT, lambda number, frame: cancelled.append(number))
+    before = signal.signal(signal.SIGINT, lambda number, _: cancelled.append(number))
     try:
         assert KeyQuestion(Screen(io.StringIO(), io.StringIO()))(THREE) == frozenset()
         assert cancelled == []
