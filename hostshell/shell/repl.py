@@ -24,7 +24,7 @@ from hostshell.shell.answers import shorten
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.complete import HostshellCompleter
 from hostshell.shell.history import open_history
-from hostshell.shell.screen import Screen
+from hostshell.shell.screen import BOLD, Screen
 
 MOST_IN_PROMPT = 40  # characters of the default targets
 
@@ -93,7 +93,7 @@ class Repl:
             self._history.append_string(line)
             return line
         typed, self._typed = self._typed, ""
-        return self._prompt.prompt(ANSI(question), default=typed)
+        return self._prompt.prompt(ANSI(self._screen.paint(question, BOLD)), default=typed)
 
     def _question(self) -> str:
         """``hostshell web_clusters (12)> ``: the default targets, and how many hosts they are."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import zlib
 from collections.abc import Mapping
 from typing import TextIO
 
@@ -57,7 +58,7 @@ class Screen:
         """A host's prefix. The same host has the same colour in every command."""
         if not colour:
             return f"{host}: "
-        shade = _NAME_COLOURS[sum(host.encode()) % len(_NAME_COLOURS)]
+        shade = _NAME_COLOURS[zlib.crc32(host.encode()) % len(_NAME_COLOURS)]
         return f"\x1b[{shade}m{host}:\x1b[0m "
 
     def paint(self, text: str, *styles: str) -> str:
