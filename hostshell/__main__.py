@@ -31,6 +31,7 @@ exit codes: 0 ok, 1 failed, 2 usage, 3 timed out, 4 unreachable or lost, 130 int
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run hostshell and end the process with its exit code."""
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that cannot show it
@@ -52,10 +53,20 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
     _leave(code)
 
 
+def _open_streams() -> None:
+    """Python has no stream where the caller has closed the descriptor (``<&-``, some daemons): then it is /dev/null."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)  # noqa: SIM115
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+
+
 def _leave(code: int) -> NoReturn:
     try:
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         # the interpreter would flush once more at its end and complain
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)

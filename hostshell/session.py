@@ -5,8 +5,9 @@ Knows nothing of how anything is shown. The prompt, one-shot calls and the Pytho
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +32,7 @@ from hostshell.core.model import (
 from hostshell.core.paths import expand_home, local_destination, local_layout
 from hostshell.core.targets import Targets, resolve
 from hostshell.core.turns import NewKey, Note, PasswordRefused
-from hostshell.engine.pool import Chunk, Pool
+from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret, SecretDesk
@@ -173,7 +174,8 @@ class Session:
     def _host(self, name: str, connect_timeout: float | None) -> Host:
         host = self.inventory.host(name)
         password = passphrase = None
-        if host.password_from is not None and name not in self._refused:
+        withheld = host.password_from is not None and name in self._refused
+        if host.password_from is not None and not withheld:
             password = self._secret(host.password_from, "password", name)
         if host.passphrase_from is not None:
             passphrase = self._secret(host.passphrase_from, "passphrase", name)
@@ -181,6 +183,7 @@ class Session:
             host,
             password=password,
             passphrase=passphrase,
+            password_withheld=withheld,
             password_from=None,
             passphrase_from=None,
             known_hosts=self._known_hosts or host.known_hosts,
@@ -207,8 +210,13 @@ class Session:
 
         Closing the iterator cancels the job.
         """
+        with contextlib.closing(self._pool.run(job, self._ask_keys)) as news:
+            yield from self._events(job, news)
+
+    def _events(self, job: Job, news: Iterable[News]) -> Iterator[Event | Note]:
+        """The engine's news as events: pieces of output cut into lines, refused passwords kept in mind."""
         cutters: dict[tuple[str, str], LineCutter] = {}
-        for item in self._pool.run(job, self._ask_keys):
+        for item in news:
             match item:
                 case Chunk(host, stream, data):
                     cutter = cutters.get((host, stream))

@@ -43,7 +43,7 @@ def test_it_holds_no_path_of_a_machine(picture: str) -> None:
 
 def test_it_shows_both_commands_and_what_the_hosts_said(picture: str) -> None:
     text = shown(picture)
-    assert "> batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd" in text
-    assert "> batch_scp -action put -local" in text
+    assert "batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd" in text
+    assert "batch_scp -action put -local" in text
     for answer in ("web01:", "6 ok", "unreachable", "h3: connection refused", "db01,web[01-02] (3)", "sent"):
         assert answer in text

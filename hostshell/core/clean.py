@@ -64,13 +64,20 @@ def _without_conceal(parameters: str) -> str | None:
         return parameters
     kept: list[str] = []
     items = parameters.split(";")
-    skip = 0
+    skip = dropped = 0
     for index, item in enumerate(items):
         if skip:
             skip -= 1
+            if dropped:
+                dropped -= 1
+                continue
         elif item in ("38", "48", "58"):
             follows = items[index + 1] if index + 1 < len(items) else ""
             skip = 2 if follows == "5" else 4 if follows == "2" else 0
+            if item == "58":
+                # a terminal that does not know underline colours would read "5;8" as blink and conceal
+                dropped = skip
+                continue
         elif item.partition(":")[0].lstrip("0") == "8":
             continue
         kept.append(item)

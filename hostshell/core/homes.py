@@ -13,6 +13,7 @@ class Homes:
 
     def __init__(self, workers: int) -> None:
         self.ready: set[int] = set()
+        self._killed: set[int] = set()  # told to end, and not yet heard of
         self._broken: dict[int, str] = {}  # workers that do not start, and why
         self._failed_starts = dict.fromkeys(range(workers), 0)
         self._home: dict[str, int] = {}  # host name → worker
@@ -46,9 +47,19 @@ class Homes:
         self._load[worker] += 1
         return worker
 
+    def killed(self, worker: int) -> bool:
+        """A worker is to be killed; False when it has been told already. It gets nothing more to do."""
+        if worker not in self.ready:
+            return False
+        self.ready.discard(worker)
+        self._killed.add(worker)
+        return True
+
     def died(self, worker: int, how: str) -> bool:
         """A worker has ended and its connections with it; whether another is to be started in its place."""
-        if worker not in self.ready:
+        if worker in self._killed:
+            self._killed.discard(worker)
+        elif worker not in self.ready:
             self._failed_starts[worker] += 1
         self.ready.discard(worker)
         for name in [name for name, home in self._home.items() if home == worker]:

@@ -77,7 +77,8 @@ class Host:
 
     ``connect_timeout`` and ``keepalive`` are seconds. ``known_hosts`` is a file that replaces the user's and the
     system's known_hosts; None leaves those. ``host_keys`` None means the session's policy. ``accepted_key`` is a host
-    key (``type base64``) that a person has just accepted for this host.
+    key (``type base64``) that a person has just accepted for this host. ``password_withheld``: its password was refused
+    before, and is not offered again.
     """
 
     name: str
@@ -94,6 +95,7 @@ class Host:
     known_hosts: str | None = None
     host_keys: HostKeyPolicy | None = None
     accepted_key: str | None = None
+    password_withheld: bool = False
 
 
 HOST_FIELD = "{host}"  # stands for the host's name in a task's texts

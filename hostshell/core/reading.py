@@ -101,6 +101,9 @@ def read_rest(name: str, rest: str) -> Invocation | Fault:
         return Fault("! needs a command for this machine", "for example: !ls -l")
     if "\0" in rest:
         return Fault(f"{name}: a command cannot hold a NUL character")
+    if name == "run" and rest.startswith("-"):
+        hint = "all of its line is the command; batch_run takes options: batch_run -b -cmd COMMAND"
+        return Fault("run takes no options", hint)
     return RunLine(rest) if name == "run" else LocalCommand(rest)
 
 
@@ -115,6 +118,10 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
         if _is_bare(command, word):
             if len(found.bare) == _ROOM.get(command.positional, len(texts)):
                 message = f"{command.name}: the word {_shown(word)} belongs to no option"
+                if word.startswith("#"):
+                    return Fault(message, "# begins a comment only as the first character of a line", firm=True)
+                if command.name in ("use", "ping"):
+                    return Fault(message, f"a host is named with -h {word}, a group with -g {word}", firm=True)
                 return Fault(message, f"the form is: {command.form}", at=at)
             found.bare.append(word)
             continue

@@ -42,6 +42,7 @@ from hostshell.core.turns import (
 
 STOP_PATIENCE = 0.8  # seconds for a worker to answer a halt: its own 0.5 s for the remote command, and some air
 CONNECT_SLACK = 2.0  # seconds past the connect timeout before a worker that should have kept it is told to
+LEAST_CONNECT = 0.1  # seconds that a try of a connect has at least
 RETRY_FIRST = 0.25  # seconds before the first new try of a connect; doubles
 RETRY_MOST = 4.0
 
@@ -193,8 +194,11 @@ class Scheduler:
             entry.begun = now
         if job.timeout is not None:
             self._alarm(entry.begun + job.timeout, number, "timeout")
-        self._alarm(now + entry.host.connect_timeout + CONNECT_SLACK, number, "connect")
-        actions.append(Begin(worker, number, entry.host, job.task))
+        # all tries of a connect together have its limit, so what the first ones took is gone
+        left = max(LEAST_CONNECT, entry.begun + entry.host.connect_timeout - now)
+        host = entry.host if entry.attempts == 1 else replace(entry.host, connect_timeout=left)
+        self._alarm(now + host.connect_timeout + CONNECT_SLACK, number, "connect")
+        actions.append(Begin(worker, number, host, job.task))
 
     # --- ends ---
 
@@ -316,7 +320,7 @@ class Scheduler:
             if turn is None:
                 continue
             if kind == "patience":
-                actions.append(Kill(turn.worker))
+                self._kill(turn.worker, actions)
                 self._give_up(turn, now, actions, Failure("worker", "its worker did not answer"))
             elif kind == "timeout" and turn.halt is None:
                 self._halt(turn, "timeout", now, actions)
@@ -331,12 +335,16 @@ class Scheduler:
         self._alarm(now + STOP_PATIENCE, turn.number, "patience")
         actions.append(Halt(turn.worker, turn.number, reason))
 
+    def _kill(self, worker: int, actions: list[Action]) -> None:
+        if self._homes.killed(worker):
+            actions.append(Kill(worker))
+
     def _cancel(self, now: float, actions: list[Action]) -> None:
         if self._job is None:
             return
         if self._cancelled:
             for turn in list(self._turns.values()):
-                actions.append(Kill(turn.worker))
+                self._kill(turn.worker, actions)
                 self._give_up(turn, now, actions, Failure("cancelled", "cancelled"))
             return
         self._cancelled = True
@@ -373,7 +381,8 @@ class Scheduler:
         waiting = self._connecting or self._retries or any(self._queues.values())
         if self._parked and not self._asking and not waiting and not self._cancelled:
             self._asking = True
-            actions.append(Question(tuple(self._parked.values())))
+            offers = sorted(self._parked.values(), key=lambda offer: self._entries[offer.host].order)
+            actions.append(Question(tuple(offers)))
 
     def _answer(self, accepted: frozenset[str], seconds: float, now: float, actions: list[Action]) -> None:
         if not self._asking:
@@ -389,7 +398,7 @@ class Scheduler:
                 entry.host = replace(entry.host, accepted_key=offer.key)
                 self._enqueue(entry, now, actions)
             else:
-                failure = Failure("hostkey", f"its new host key was not accepted ({offer.fingerprint})")
+                failure = Failure("hostkey", "its new host key was not accepted", "run it again to be asked again")
                 self._finish(entry, "unreachable", now, actions, failure=failure)
 
     # --- the end ---

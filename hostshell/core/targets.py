@@ -294,7 +294,7 @@ class _Reader:
 
 def _host_hint(name: str, catalog: Catalog, as_group: str) -> str:
     if name in catalog.groups or name == ALL:
-        return f"{name} is a group: use {as_group}{name}"
+        return f"{name} is a group: name it with {as_group}{name}"
     if re.search(r"\s", name):
         return "names are separated by commas"
     near = _near(name, catalog.host_names)
@@ -302,20 +302,20 @@ def _host_hint(name: str, catalog: Catalog, as_group: str) -> str:
         return f"did you mean {near}?"
     near = nearest(name, (*catalog.groups, ALL))
     if near:
-        return f"did you mean the group {near}? use {as_group}{near}"
+        return f"did you mean the group {near}? name it with {as_group}{near}"
     if not catalog.host_names:
         return "there is no inventory; a host without one is written user@host, host:port or as its address"
-    return ""
+    return "`hosts -a` shows every host"
 
 
 def _group_hint(name: str, catalog: Catalog) -> str:
     if name in catalog.host_names:
-        return f"{name} is a host: use -h {name}"
+        return f"{name} is a host: name it with -h {name}"
     near = nearest(name, (*catalog.groups, ALL))
     if near:
         return f"did you mean {near}?"
     near = _near(name, catalog.host_names)
-    return f"did you mean the host {near}? use -h {near}" if near else ""
+    return f"did you mean the host {near}? name it with -h {near}" if near else "`groups` shows every group"
 
 
 def _near(name: str, known: Collection[str]) -> str | None:

@@ -11,7 +11,7 @@ import pickle
 import selectors
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
@@ -127,13 +127,13 @@ class Pool:
         if starter is not None:
             starter.join()
             self._starter = None
-            if self._start_error is not None:
-                raise EngineError(
-                    f"cannot start worker processes: {self._start_error}",
-                    "is the machine out of memory, processes or descriptors (ulimit -a)?",
-                )
             for number, member in self._members.items():
                 self._selector.register(member.pipe, selectors.EVENT_READ, number)
+        if self._start_error is not None:
+            raise EngineError(
+                f"cannot start worker processes: {self._start_error}",
+                "is the machine out of memory, processes or descriptors (ulimit -a)?",
+            )
 
     def close(self) -> None:
         """End every worker; no process of ours is left after it."""
@@ -174,15 +174,17 @@ class Pool:
         with contextlib.suppress(OSError):
             os.write(self._wake_in, b"!")
 
-    def run(self, job: Job, ask: Asker | None = None) -> Iterator[News]:
+    def run(self, job: Job, ask: Asker | None = None) -> Generator[News, None, None]:
         """Carry out ``job``: what happens, in order, ending with its `Summary`.
 
         Closing the iterator cancels the job. ``ask`` is shown new host keys and gives the names of the hosts whose key
         is accepted; without it none is. Raises `EngineError`.
         """
-        self._await_start()
+        if self._scheduler.busy:
+            raise EngineError("a job is under way", "end or close the one before: a session runs one at a time")
         self._cancels = 0
         self._question = ()
+        self._await_start()
         news: list[News] = []
         finished = False
         try:
@@ -191,7 +193,9 @@ class Pool:
             while True:
                 for item in news:
                     finished = finished or isinstance(item, Summary)
-                    yield item
+                    # after Ctrl-C a slow screen would go on for long with what had come before
+                    if not (self._cancels and isinstance(item, Chunk)):
+                        yield item
                 news.clear()
                 if finished:
                     return
@@ -297,8 +301,8 @@ class Pool:
     def _replace(self, number: int, news: list[News]) -> None:
         try:
             child, pipe = process.start(number)
-        except OSError as error:
-            self._handle(Died(number, str(error)), news)
+        except (OSError, EOFError) as error:  # EOFError: the forkserver itself cannot fork
+            self._handle(Died(number, str(error) or "it cannot be started"), news)
             return
         self._members[number] = _Member(child, pipe)
         self._selector.register(pipe, selectors.EVENT_READ, number)
@@ -306,5 +310,9 @@ class Pool:
     def _put_question(self, ask: Asker | None, news: list[News]) -> None:
         offers, self._question = self._question, ()
         begun = time.monotonic()
-        accepted = ask(offers) if ask is not None else frozenset()
+        try:
+            accepted = ask(offers) if ask is not None else frozenset()
+        except KeyboardInterrupt:
+            self._handle(Cancel(), news)
+            return
         self._handle(Answer(accepted, time.monotonic() - begun), news)

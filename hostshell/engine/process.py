@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import multiprocessing.util
 import os
 import signal
 import sys
 import threading
 import types
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 
@@ -47,6 +49,19 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _not_from_here() -> Iterator[None]:
+    """multiprocessing starts its helpers with ``python -c``, which looks for modules in the current folder first: a
+    stranger's ``socket.py`` there would run. ``-I`` does not look there (``-P`` is younger than Python 3.10).
+    """
+    plain = multiprocessing.util._args_from_interpreter_flags  # type: ignore[attr-defined]
+    multiprocessing.util._args_from_interpreter_flags = lambda: [*plain(), "-I"]  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        multiprocessing.util._args_from_interpreter_flags = plain  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
     """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C hits one that is not ready for it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -73,7 +88,10 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
         chosen = context()
         ours, theirs = chosen.Pipe(duplex=True)
         try:
-            with _no_main_module(), _no_interrupt():
+            with _not_from_here(), _no_main_module():
+                # on its own first: it would unblock SIGINT for what is started after it
+                resource_tracker.ensure_running()
+            with _not_from_here(), _no_main_module(), _no_interrupt():
                 process = chosen.Process(  # type: ignore[attr-defined]
                     target=_run,
                     args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}),

@@ -33,7 +33,7 @@ from hostshell.core.turns import (
 )
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection, Connector
-from hostshell.ssh.execute import Ending, Execution, Refused
+from hostshell.ssh.execute import Ending, Execution, Refused, open_session
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, TurnStopped
 from hostshell.ssh.stopping import Stopper
 
@@ -157,11 +157,14 @@ class Turn:
 
     def _carry_out(self, connection: Connection) -> Ended:
         task = self.order.task.for_host(self.order.host.name)
+        patience = self.order.host.connect_timeout
         match task:
             case Ping():
+                # a connection that was idle may have died unseen: only an answer shows that it lives
+                open_session(connection.transport, patience).close()
                 return Ended(self.order.turn, "ok")
             case Run(command):
-                execution = Execution(connection.transport, command, self._print, self.stopped)
+                execution = Execution(connection.transport, command, self._print, self.stopped, patience=patience)
                 try:
                     return self._command_ended(execution.run())
                 except Refused as error:
@@ -232,7 +235,12 @@ class Worker:
                     turn = Turn(self, order)
                     with self._lock:
                         self._turns[order.turn] = turn
-                    turn.start()
+                    try:
+                        turn.start()
+                    except RuntimeError:  # no thread left; the others go on
+                        self.forget_turn(turn)
+                        failure = Failure("worker", "this machine has no thread left", "a lower -f needs fewer")
+                        self.outbox.put(Ended(order.turn, "lost", failure=failure))
                 case Halt():
                     with self._lock:
                         known = self._turns.get(order.turn)
@@ -242,8 +250,8 @@ class Worker:
                     with self._lock:
                         connections, self._connections = list(self._connections.values()), {}
                     self._connector = Connector()
-                    for connection in connections:
-                        connection.link.close()
+                    while connections:
+                        connections.pop().close()
                 case Quit():
                     return
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from hostshell.core.clean import clean
@@ -18,6 +19,7 @@ from hostshell.core.targets import Targets, parse_moment
 from hostshell.session import Session, Settings
 from hostshell.shell.tables import table
 
+MOST_COMPARED = 10_000  # names among which the nearest is looked for: difflib is slow
 MOST_FOLDED = 60  # characters of a folded list in a prompt or a cell
 PIPE_WIDTH = 10_000  # columns of a table that nobody sees on a terminal: nothing wraps
 
@@ -32,8 +34,12 @@ class Answer:
 
 def hosts(session: Session, targets: Targets, width: int, colour: bool) -> Answer:
     """The hosts that a target list means."""
-    if not targets.named and not session.defaults.named:
-        targets = replace(targets, everything=True)
+    which = ""
+    if not targets.named:
+        if session.defaults.named:
+            which = " (the default targets; hosts -a shows all)"
+        else:
+            targets = replace(targets, everything=True)
     names = session.targets(targets)
     rows = []
     members = _groups_by_host(session)
@@ -44,7 +50,7 @@ def hosts(session: Session, targets: Targets, width: int, colour: bool) -> Answe
         rows.append((name, host.address, str(host.port), host.user, ",".join(groups)))
         data.append({"name": name, "address": host.address, "port": host.port, "user": host.user, "groups": groups})
     text = table(("host", "address", "port", "user", "groups"), rows, width, colour=colour)
-    return Answer(data, text + f"{len(names)} host{'s' * (len(names) != 1)}\n")
+    return Answer(data, text + f"{len(names)} host{'s' * (len(names) != 1)}{which}\n")
 
 
 def groups(session: Session, width: int, colour: bool) -> Answer:
@@ -69,8 +75,9 @@ def show(session: Session, name: str, width: int, colour: bool) -> Answer:
             lines.append(f"  within {', '.join(above)}")
         return Answer({"group": group, "hosts": list(members)}, "\n".join(lines) + "\n")
     if name not in inventory.host_names and parse_moment(name) is None:
-        known = [*inventory.host_names, *inventory.groups]
-        raise TargetError(f"no host or group is called {clean(name)}", did_you_mean(name, known[:10_000]))
+        known = [*islice(inventory.host_names, MOST_COMPARED), *inventory.groups]
+        hint = did_you_mean(name, known) or "`hosts -a` and `groups` show what there is"
+        raise TargetError(f"no host or group is called {clean(name)}", hint)
     settings = inventory.settings(name)
     within = _groups_by_host(session).get(name, [])
     rows = [(item.key, clean(item.text), clean(item.source)) for item in settings]
@@ -122,7 +129,7 @@ def settings(session: Session, asked: ChangeSetting) -> Answer:
 def history(lines: Sequence[str], count: int | None) -> Answer:
     """The lines typed before, oldest first, numbered."""
     first = 0 if count is None else max(0, len(lines) - count)
-    text = "".join(f"{number:5}  {line}\n" for number, line in enumerate(lines, 1) if number > first)
+    text = "".join(f"{number:5}  {clean(line)}\n" for number, line in enumerate(lines, 1) if number > first)
     return Answer(list(lines[first:]), text or "nothing has been typed yet\n")
 
 

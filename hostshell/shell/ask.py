@@ -5,9 +5,11 @@ Asks on the terminal itself, so that neither a pipe nor a redirection gets in be
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import signal
 import sys
+import termios
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,8 +36,12 @@ def plain_interrupt() -> Iterator[None]:
 
 def ask_secret(question: str) -> str:
     """One secret, without echo. Raises `EOFError` or `KeyboardInterrupt` when the person gives none."""
-    with plain_interrupt():
-        return getpass.getpass(question)
+    try:
+        with plain_interrupt():
+            return getpass.getpass(question)
+    except (EOFError, KeyboardInterrupt):
+        sys.stderr.write("\n")  # getpass leaves the cursor behind its question
+        raise
 
 
 class KeyQuestion:
@@ -45,24 +51,27 @@ class KeyQuestion:
         self._screen = screen
 
     def __call__(self, offers: tuple[NewKey, ...]) -> frozenset[str]:
-        """The names of the hosts whose key the person accepts."""
+        """The names of the hosts whose key the person accepts. Raises `KeyboardInterrupt` on Ctrl-C."""
         screen = self._screen
         names = [offer.host for offer in offers]
         count = "1 host key is" if len(offers) == 1 else f"{len(offers)} host keys are"
         lines = [screen.paint(f"{count} not known yet:", BOLD)]
-        width = max(len(name) for name in names)
         for offer in offers:
+            # the fingerprint on a line of its own: it is compared by eye, and must not wrap
             kind = clean(offer.key.partition(" ")[0])
-            lines.append(f"  {offer.host:<{width}}  {_endpoint(offer)}  {kind}  {offer.fingerprint}")
+            lines += [f"  {offer.host} at {_endpoint(offer)}, {kind}", f"    {offer.fingerprint}"]
         screen.err("\n".join(lines) + "\n")
         question = "Trust them? yes, no, or the hosts to trust: " if len(offers) > 1 else "Trust it? yes or no: "
         while True:
             try:
                 with plain_interrupt():
                     answer = _read(screen, question).strip()
-            except (EOFError, KeyboardInterrupt):
+            except EOFError:
                 screen.err("\n")
                 return frozenset()
+            except KeyboardInterrupt:
+                screen.err("\n")
+                raise
             if answer.lower() in ("y", "yes"):
                 return frozenset(names)
             if answer.lower() in ("n", "no"):
@@ -82,6 +91,8 @@ def _endpoint(offer: NewKey) -> str:
 
 def _read(screen: Screen, question: str) -> str:
     screen.err(question)
+    with contextlib.suppress(termios.error, OSError, ValueError):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed ahead was no answer to this
     line = sys.stdin.readline()
     if not line:
         raise EOFError

@@ -62,6 +62,7 @@ class Shell:
     ) -> None:
         self.session = session
         self.screen = screen
+        self.interrupted = False  # whether Ctrl-C ended the last line
         self._json = json
         self._history = history
 
@@ -86,7 +87,7 @@ class Shell:
         return 0 if invocation is None else self._guarded(invocation)
 
     def script(self, lines: Iterable[str]) -> int:
-        """Carry out every line; the largest exit code. ``exit`` ends it."""
+        """Carry out every line, whatever the ones before did; the largest exit code. ``exit`` and Ctrl-C end it."""
         worst = 0
         waiting = ""
         try:
@@ -94,7 +95,13 @@ class Shell:
                 text = join_lines(waiting, line) if waiting else line
                 try:
                     waiting = ""
-                    worst = max(worst, self.line(text))
+                    code = self.line(text)
+                    worst = max(worst, code)
+                    if self.interrupted:
+                        return worst
+                    if code and text.split(None, 1)[:1] == ["use"]:
+                        # nobody is there to notice; what follows must not run on the targets of before
+                        self.session.defaults = Targets()
                 except Unfinished:
                     waiting = text
             if waiting:
@@ -110,20 +117,23 @@ class Shell:
         """Show an error for people; its exit code."""
         message, *more = error.message.split("\n")
         lines = [f"{self.screen.paint('error:', BOLD, RED)} {clean(message)}"]
-        lines += [f"  {clean(line)}" for line in more]
-        lines += [f"  {clean(line)}" for line in error.hint.split("\n") if error.hint]
+        lines += [self.screen.wrapped(clean(line), "  ") for line in (*more, *error.hint.split("\n")) if line]
         self.screen.err("\n".join(lines) + "\n")
         return error.exit_code
 
     def _guarded(self, invocation: Invocation) -> int:
+        self.interrupted = False
         try:
-            return self.carry_out(invocation)
+            code = self.carry_out(invocation)
+            self.interrupted = code == INTERRUPTED
+            return code
         except HostshellError as error:
             return self.complain(error)
         except (Leave, OutputClosed):
             raise
         except KeyboardInterrupt:
             self.screen.err("\n")
+            self.interrupted = True
             return INTERRUPTED
         except Exception as error:  # a fault of ours must not end the shell
             if os.environ.get("HOSTSHELL_DEBUG"):
@@ -223,9 +233,10 @@ class Shell:
         return self.screen.width if sys.stdout.isatty() else PIPE_WIDTH
 
     def _local(self, command: str) -> int:
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the command's
+        # Ctrl-C is the command's: a handler of ours is gone in the child, where an ignored signal would stay ignored
+        before = signal.signal(signal.SIGINT, lambda *_: None)
         try:
-            done = subprocess.run(command, shell=True, check=False, preexec_fn=_plain_signals)  # noqa: S602  # what was typed after "!"
+            done = subprocess.run(command, shell=True, check=False)  # noqa: S602  # what was typed after "!"
         finally:
             signal.signal(signal.SIGINT, before)
         if done.returncode:
@@ -233,7 +244,3 @@ class Shell:
             self.screen.err(self.screen.paint(f"{how}\n", DIM))
             return 1
         return 0
-
-
-def _plain_signals() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -13,6 +13,7 @@ from typing import IO, Any, cast
 
 from hostshell.core.events import Block
 
+PIECE = 256 * 1024  # bytes read back at once
 IN_MEMORY = 32 * 1024 * 1024  # bytes kept in memory before all goes to a temporary file (deleted at once, never seen)
 
 
@@ -56,9 +57,17 @@ class Gatherer:
             yield [kept.host for kept in alike], self._read(alike[0])
 
     def _read(self, kept: _Kept) -> Iterator[bytes]:
+        """Pieces of whole lines, each small, so that a large answer needs little memory and can be interrupted."""
         for start, length in kept.extents:
-            self._file.seek(start)
-            yield self._file.read(length)
+            rest = b""
+            while length:
+                self._file.seek(start)
+                piece = self._file.read(min(PIECE, length))
+                start += len(piece)
+                length -= len(piece)
+                whole, newline, rest = (rest + piece).rpartition(b"\n")
+                if newline:
+                    yield whole + newline
 
     def close(self) -> None:
         """Give the file back."""

@@ -18,6 +18,7 @@ def state_folder() -> Path:
     root = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
     folder = root / "hostshell"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)  # it may have been there, open to others
     return folder
 
 
@@ -25,7 +26,11 @@ def open_history(secrets: Callable[[], Iterable[str]]) -> History:
     """The person's history; one in memory where no file can be had."""
     try:
         path = state_folder() / "history"
-        os.close(os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600))
+        descriptor = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
+        try:
+            os.fchmod(descriptor, 0o600)
+        finally:
+            os.close(descriptor)
     except OSError:
         return _MemoryLines(secrets)
     return _FileLines(str(path), secrets)

@@ -17,6 +17,8 @@ from hostshell.shell.progress import ProgressLine
 from hostshell.shell.screen import BOLD, DIM, Screen
 from hostshell.shell.summary import SummaryLines, duration
 
+MOST_CANCELLED = 256 * 1024  # bytes of a gathered output that are shown after Ctrl-C: the person wants the prompt back
+
 
 class View(Protocol):
     """Shows one job."""
@@ -110,8 +112,17 @@ class Gathered(Live):
         self._screen.status(f"{self._ended} of {self._hosts} hosts have answered")
 
     def _end(self, event: Summary) -> None:
+        self._screen.done()
+        try:
+            self._show_groups(MOST_CANCELLED if event.cancelled else None)
+        except KeyboardInterrupt:
+            self._screen.err("\ninterrupted: the rest of the output is left out\n")
+        self._gatherer.close()
+        super()._end(event)
+
+    def _show_groups(self, most: int | None) -> None:
+        """Every different output; of each at most ``most`` bytes, where there is such a limit."""
         screen = self._screen
-        screen.done()
         for stream, write, colour in (
             ("stdout", screen.out, screen.out_colour),
             ("stderr", screen.err, screen.err_colour),
@@ -122,10 +133,13 @@ class Gathered(Live):
                 if colour:
                     names = f"\x1b[{BOLD}m{names}\x1b[0m"
                 write(f"{rule}\n{names}\n{rule}\n")
+                written = 0
                 for piece in pieces:
+                    if most is not None and written > most:
+                        screen.err(f"cancelled: the rest of what {fold(hosts)} printed is left out\n")
+                        break
+                    written += len(piece)
                     write(clean_lines(decode(piece), "", colour=colour))
-        self._gatherer.close()
-        super()._end(event)
 
 
 class Json:
@@ -141,6 +155,8 @@ class Json:
             self._screen.err(f"{event.host}: {clean(event.text)}\n")
         else:
             self._screen.out(dump(event))
+            if isinstance(event, Finished) and event.may_still_run:
+                self._screen.err(f"may still run on {event.host}\n")
 
 
 def dump(event: Event) -> str:

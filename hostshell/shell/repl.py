@@ -73,11 +73,16 @@ class Repl:
                 self._pasted.clear()
                 continue
             except EOFError:
+                if waiting:  # only the line that was begun is given up
+                    waiting = ""
+                    continue
                 return 0
             text = join_lines(waiting, line) if waiting else line
             try:
                 waiting = ""
                 self._shell.line(text)
+                if self._shell.interrupted:
+                    self._pasted.clear()
             except Unfinished:
                 waiting = text
             except Leave:
@@ -93,7 +98,7 @@ class Repl:
             self._history.append_string(line)
             return line
         typed, self._typed = self._typed, ""
-        return self._prompt.prompt(ANSI(self._screen.paint(question, BOLD)), default=typed)
+        return self._prompt.prompt(ANSI(self._screen.paint(question.rstrip(), BOLD) + " "), default=typed)
 
     def _question(self) -> str:
         """``hostshell web_clusters (12)> ``: the default targets, and how many hosts they are."""

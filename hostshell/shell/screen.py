@@ -8,10 +8,14 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import zlib
 from collections.abc import Mapping
 from typing import TextIO
 
+from hostshell.core.errors import HostshellError
+
+MOST_INDENT = 20  # columns below which there is no use in breaking lines
 _CLEAR_LINE = "\r\x1b[K"
 _NAME_COLOURS = ("36", "32", "33", "35", "34", "96", "92", "93", "95", "94")
 BOLD, DIM, RED, YELLOW, GREEN = "1", "2", "31", "33", "32"
@@ -19,6 +23,12 @@ BOLD, DIM, RED, YELLOW, GREEN = "1", "2", "31", "33", "32"
 
 class OutputClosed(Exception):
     """Whoever read our output has gone (``| head``)."""
+
+
+class OutputFailed(HostshellError):
+    """Our own output cannot be written: a full disk, say."""
+
+    exit_code = 1
 
 
 class Screen:
@@ -67,6 +77,15 @@ class Screen:
             return text
         return f"\x1b[{';'.join(styles)}m{text}\x1b[0m"
 
+    def wrapped(self, text: str, indent: str, *styles: str) -> str:
+        """``text`` for standard error as indented lines that break between words where a terminal would break them."""
+        width = self.width if self._err.isatty() else 0
+        lines = [text]
+        if width > MOST_INDENT and len(indent) + len(text) > width:
+            room = width - len(indent)
+            lines = textwrap.wrap(text, room, break_on_hyphens=False) or [text]
+        return "\n".join(indent + self.paint(line, *styles) for line in lines)
+
     def out(self, text: str) -> None:
         """Write to standard output, now."""
         self._clear()
@@ -101,3 +120,6 @@ class Screen:
             stream.flush()
         except BrokenPipeError:
             raise OutputClosed from None
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise OutputFailed(f"cannot write the output: {reason}", "what was running has been stopped") from None

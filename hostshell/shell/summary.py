@@ -61,7 +61,7 @@ class SummaryLines:
         text = "" if clean(reason.message) == word else f": {clean(reason.message)}"
         lines = [f"  {screen.paint(word, _COLOURS.get(reason.status, RED))} {fold(reason.hosts)}{text}"]
         if reason.hint:
-            lines.append(screen.paint(f"    {clean(reason.hint)}", DIM))
+            lines.append(screen.wrapped(clean(reason.hint), "    ", DIM))
         return lines
 
 

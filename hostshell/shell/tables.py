@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 
+_PADDING = re.compile(r" *(\x1b\[0m)? *$")  # of the last column: it would wrap on a narrow terminal
 MOST_ROWS = 1000  # rich measures every cell; beyond this, columns are joined by tabs
 
 
@@ -24,4 +26,8 @@ def table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int, *,
     for cells in rows:
         drawn.add_row(*(Text(cell) for cell in cells))
     console.print(drawn)
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+    return "".join(f"{_PADDING.sub(_keep, line)}\n" for line in out.getvalue().splitlines())
+
+
+def _keep(match: re.Match[str]) -> str:
+    return match[1] or ""

@@ -85,7 +85,7 @@ class Connector:
             options.key_types = algorithm_order(known, options.key_types)
         except (OSError, paramiko.SSHException):
             link.release()
-            raise ConnectFailed(Failure("lost", "the connection ended at once"), retriable=True) from None
+            raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None
         connection = Connection(host, transport, link)
         try:
             with stopped.calling(link.close):
@@ -168,10 +168,14 @@ class _Login:
         return self._attempt(name, lambda: self.transport.auth_publickey(self.host.user, key))
 
     def _offer_password(self, password: str) -> bool:
+        answered = False
+
         def interactive(_title: str, _instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
-            if len(prompts) > 1 or any(echo for _, echo in prompts):
+            nonlocal answered
+            if (answered and prompts) or len(prompts) > 1 or any(echo for _, echo in prompts):
                 # one hidden question is the password; anything else is a question that only a person can answer
                 raise paramiko.SSHException("the server asks for more than a password")
+            answered = answered or bool(prompts)
             return [password] * len(prompts)
 
         if self.allowed is None or "password" in self.allowed:
@@ -202,12 +206,12 @@ class _Login:
         except paramiko.BadAuthenticationType as error:
             self.allowed = list(error.allowed_types)
             return False
-        except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError) as error:
+        except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError):
             if self.stopped():
                 raise TurnStopped from None
             if not self.transport.is_active():
                 self.tried.append(name)
-                raise self._ended(error) from None
+                raise self._ended() from None
             self.tried.append(name)
             return False
         if more:  # accepted, and the server wants another method as well
@@ -215,17 +219,12 @@ class _Login:
             return False
         return True
 
-    def _ended(self, error: BaseException) -> ConnectFailed:
+    def _ended(self) -> ConnectFailed:
         if self.link.expired:
             return ConnectFailed(
                 Failure("timeout", "the login did not end in time", "is the server overloaded, or its DNS or PAM slow?")
             )
-        text = str(error)
-        if "Too many authentication failures" in text:
-            return ConnectFailed(
-                Failure("auth", "too many credentials were refused", "set `key` or `password_from` for this host"),
-                password_refused=self.password_refused,
-            )
+        # sshd hangs up after MaxAuthTries; whether this was that or the link, the password may have been heard
         return ConnectFailed(
             Failure("auth", f"the server ended the connection during the login ({self._tried()})", _AUTH_HINT),
             password_refused=self.password_refused or "the password" in self.tried,
@@ -237,6 +236,9 @@ class _Login:
             message = f"nothing to log in with as {self.host.user}{wanted}"
         else:
             message = f"login as {self.host.user} refused ({self._tried()})"
+        if self.host.password_withheld:
+            message += "; its password was refused before and is not offered again"
+            return ConnectFailed(Failure("auth", message, "correct it in the inventory, then `reload`"))
         return ConnectFailed(Failure("auth", message, _AUTH_HINT), password_refused=self.password_refused)
 
     def _tried(self) -> str:
@@ -294,4 +296,4 @@ def _cut(error: BaseException | None) -> bool:
 
 def _reason(error: BaseException) -> str:
     text = str(error)
-    return text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text
+    return (text[text.find("(") + 1 : text.rfind(")")] if "(" in text else text)[:200]

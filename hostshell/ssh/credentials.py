@@ -6,6 +6,7 @@ Must not know connections. Nothing here ever shows a secret.
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ from hostshell.core.events import Failure
 from hostshell.core.model import Secret
 from hostshell.ssh.failures import ConnectFailed
 
+AGENT_PATIENCE = 3.0  # seconds for the agent to list its keys
+SIGN_PATIENCE = 30.0  # seconds for it to sign: it may ask its person first (ssh-add -c)
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # ssh's own order, less what needs hardware or is retired
 
 
@@ -29,6 +32,12 @@ class _OneAgent(paramiko.Agent):
     def __init__(self) -> None:
         self._lock = threading.Lock()
         super().__init__()
+
+    def _connect(self, conn: socket.socket) -> None:
+        # paramiko sets no limit, and an agent that never answers would hold every host of this worker
+        conn.settimeout(AGENT_PATIENCE)
+        super()._connect(conn)  # type: ignore[misc]  # private: absent from the type stubs
+        conn.settimeout(SIGN_PATIENCE)
 
     def _send_message(self, msg: paramiko.Message) -> tuple[int, paramiko.Message]:
         with self._lock:

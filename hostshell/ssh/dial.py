@@ -56,13 +56,13 @@ def resolve(
                 raise TurnStopped
             if time.monotonic() >= deadline and thread.is_alive():
                 raise ConnectFailed(
-                    Failure("dns", f"the name {address} was not resolved in time", "is the DNS server reachable?")
+                    Failure("dns", "its address was not resolved in time", "is the DNS server reachable?")
                 )
     result = answer[0]
     if isinstance(result, Exception):
         reason = result.strerror if isinstance(result, OSError) and result.strerror else str(result)
         raise ConnectFailed(
-            Failure("dns", f"cannot resolve {address}: {reason}", "check the name, or set `address` in the inventory")
+            Failure("dns", f"its address cannot be resolved: {reason}", "check `address` in the inventory (show NAME)")
         )
     assert isinstance(result, list)
     families: dict[socket.AddressFamily, list[tuple[object, ...]]] = {}
@@ -112,7 +112,11 @@ def _race(
             if waiting and (now >= next_start or not under_way):
                 family, where = waiting.pop(0)
                 next_start = now + STAGGER
-                sock = socket.socket(family, socket.SOCK_STREAM)
+                try:
+                    sock = socket.socket(family, socket.SOCK_STREAM)
+                except OSError as error:  # this machine may have no IPv6, or no descriptor left
+                    last_error = error.errno or 0
+                    continue
                 sock.setblocking(False)
                 result = sock.connect_ex(where)
                 if result not in (0, errno.EINPROGRESS):

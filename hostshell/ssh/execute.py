@@ -23,7 +23,6 @@ LINGER = (
 )
 TERM_PATIENCE = 0.25  # seconds between TERM and KILL
 KILL_PATIENCE = 0.25  # seconds between KILL and giving up; together the contract's 0.5 s
-REQUEST_PATIENCE = 60.0  # seconds for the server to answer a channel request
 
 
 class Refused(Exception):
@@ -41,6 +40,30 @@ class Ending:
     signal: str | None = None
     stopped: bool = False
     may_still_run: bool = False
+
+
+def open_session(transport: paramiko.Transport, patience: float) -> paramiko.Channel:
+    """A session channel within ``patience`` seconds. Raises `LinkLost` (not started) or `Refused`."""
+    try:
+        return transport.open_session(timeout=patience)
+    except paramiko.ChannelException as error:
+        raise Refused(f"the server opens no session: {error.args[-1]}") from None
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise LinkLost(_ended(error), started=False) from None
+
+
+def _ended(error: BaseException) -> str:
+    reason = str(error)
+    return f"the link ended: {reason}" if reason else "the link ended"
+
+
+def _gone(transport: paramiko.Transport) -> bool:
+    """Whether the link has ended. paramiko tells its channels a moment before it says so itself."""
+    for _ in range(10):
+        if not transport.is_active():
+            return True
+        time.sleep(0.02)
+    return False
 
 
 class _Bell:
@@ -63,12 +86,22 @@ class _Bell:
 
 
 class Execution:
-    """One command under way, run in the turn's own thread. ``emit`` may block: then the host waits."""
+    """One command under way, run in the turn's own thread. ``emit`` may block: then the host waits.
+
+    ``patience`` is how many seconds the server has to open a session: a link that died unseen never answers.
+    """
 
     def __init__(
-        self, transport: paramiko.Transport, command: str, emit: Callable[[Stream, bytes], None], stopped: Stopper
+        self,
+        transport: paramiko.Transport,
+        command: str,
+        emit: Callable[[Stream, bytes], None],
+        stopped: Stopper,
+        *,
+        patience: float,
     ) -> None:
         self._transport = transport
+        self._patience = patience
         self._command = command
         self._emit = emit
         self._stopped = stopped
@@ -80,12 +113,7 @@ class Execution:
         Raises `LinkLost` (with ``started`` telling whether the command may have begun), `Refused`, `TurnStopped`.
         """
         listen_for_signals(self._transport)
-        try:
-            channel = self._transport.open_session(timeout=REQUEST_PATIENCE)
-        except paramiko.ChannelException as error:
-            raise Refused(f"the server opens no session: {error.args[-1]}") from None
-        except (paramiko.SSHException, OSError, EOFError) as error:
-            raise LinkLost(f"the link ended: {error}", started=False) from None
+        channel = open_session(self._transport, self._patience)
         try:
             with self._stopped.calling(self._bell.set):
                 return self._run(channel)
@@ -99,11 +127,11 @@ class Execution:
         channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.status_event = self._bell  # type: ignore[assignment]
         try:
-            channel.exec_command(self._command)
+            channel.exec_command(self._command.encode("utf-8", "surrogateescape"))
             channel.shutdown_write()  # a command that reads its standard input sees the end at once
         except (paramiko.SSHException, OSError, EOFError) as error:
-            if not self._transport.is_active():
-                raise LinkLost(f"the link ended: {error}", started=True) from None
+            if _gone(self._transport):
+                raise LinkLost(_ended(error), started=True) from None
             raise Refused("the server refused to run a command") from None
         return self._follow(channel)
 

@@ -92,7 +92,7 @@ WEB = Targets(groups=("web",))
         ("batch_run -a -g web -cmd uptime", BatchRun(Targets((), ("web",), (), True), "uptime")),
         ("run df -h | sort", RunLine("df -h | sort")),
         ('  run   echo  "a  b"  # don\'t  ', RunLine('echo  "a  b"  # don\'t')),
-        ("run -x --json", RunLine("-x --json")),
+        ("run df -h --json", RunLine("df -h --json")),
         ("run echo 'a\nb'", RunLine("echo 'a\nb'")),
         ("'run' df -h", RunLine("df -h")),
         ("ping -a", PingHosts(Targets(everything=True))),
@@ -397,7 +397,6 @@ def test_a_very_long_wrong_line_is_refused_without_guessing() -> None:
          'batch_scp -g web -action put -local "my file" -remote /tmp/'),
         ("batch_scp -g web put a /tmp/", "batch_scp -g web -action put -local a -remote /tmp/"),
         ("batch_scp -g web -action get /etc/hosts out/", "batch_scp -g web -action get -remote /etc/hosts -local out/"),
-        ("use web01", "use -h web01"),
         ("batch_run -g web -cmd “df -h”", 'batch_run -g web -cmd "df -h"'),
         ("batch_run -g web -cmd “uptime”", 'batch_run -g web -cmd "uptime"'),
         ("batch_run -g web -cmd ‘df -h’", "batch_run -g web -cmd 'df -h'"),
@@ -450,3 +449,23 @@ def test_every_form_shows_what_is_required() -> None:
         for option in command.options:
             if option.required:
                 assert f" {option.names[0]} {option.metavar}" in command.form
+
+
+@pytest.mark.parametrize("line", ["run -b id", "run -t 1 sleep 5", "run --json df"])
+def test_run_takes_no_options_and_says_what_does(line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_line(line)
+    assert "batch_run" in caught.value.hint
+
+
+@pytest.mark.parametrize("verb", ["use", "ping"])
+def test_a_bare_target_is_told_both_ways_to_name_it(verb: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_line(f"{verb} web")
+    assert caught.value.hint == "a host is named with -h web, a group with -g web"
+
+
+def test_a_comment_behind_a_command_is_told_where_comments_begin() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_line("use -g web  # the web")
+    assert caught.value.hint == "# begins a comment only as the first character of a line"

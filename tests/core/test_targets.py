@@ -172,7 +172,7 @@ def test_a_name_like_an_excluded_ones_stays() -> None:
 def test_an_unknown_exclusion_is_an_error() -> None:
     found = error(Targets(hosts=("h1",), exclude=("hh1",)))
     assert (found.message, found.hint) == ("unknown host hh1", "did you mean h1?")
-    assert error(Targets(hosts=("h1",), exclude=("web_clusters",))).hint == "web_clusters is a group: use @web_clusters"
+    assert error(Targets(hosts=("h1",), exclude=("web_clusters",))).hint == "web_clusters is a group: name it with @web_clusters"
     assert error(Targets(hosts=("h1",), exclude=("x*",))).message == "no host matches x*"
 
 
@@ -184,22 +184,22 @@ def test_an_unknown_exclusion_is_an_error() -> None:
     [
         (Targets(hosts=("wbe01",)), "unknown host wbe01", "did you mean web01?"),
         (Targets(hosts=("web1",)), "unknown host web1", "did you mean web01?"),
-        (Targets(hosts=("zzz",)), "unknown host zzz", ""),
+        (Targets(hosts=("zzz",)), "unknown host zzz", "`hosts -a` shows every host"),
         (Targets(hosts=("h1 h2",)), "unknown host h1 h2", "names are separated by commas"),
         (Targets(hosts=("web[20-23]",)), "unknown hosts web[21-23]", "web21: did you mean web20?"),
-        (Targets(hosts=("prod",)), "unknown host prod", "prod is a group: use -g prod"),
-        (Targets(hosts=("all",)), "unknown host all", "all is a group: use -g all"),
+        (Targets(hosts=("prod",)), "unknown host prod", "prod is a group: name it with -g prod"),
+        (Targets(hosts=("all",)), "unknown host all", "all is a group: name it with -g all"),
         (
             Targets(hosts=("web_cluster",)),
             "unknown host web_cluster",
-            "did you mean the group web_clusters? use -g web_clusters",
+            "did you mean the group web_clusters? name it with -g web_clusters",
         ),
         (Targets(hosts=("@prdo",)), "unknown group prdo", "did you mean prod?"),
-        (Targets(groups=("h1",)), "unknown group h1", "h1 is a host: use -h h1"),
+        (Targets(groups=("h1",)), "unknown group h1", "h1 is a host: name it with -h h1"),
         (Targets(groups=("web_cluster",)), "unknown group web_cluster", "did you mean web_clusters?"),
-        (Targets(groups=("wbe01",)), "unknown group wbe01", "did you mean the host web01? use -h web01"),
+        (Targets(groups=("wbe01",)), "unknown group wbe01", "did you mean the host web01? name it with -h web01"),
         (Targets(groups=("x*",)), "no group matches x*", "`groups` shows every group"),
-        (Targets(hosts=("zz1,zz2",), groups=("yy",)), "unknown hosts zz[1-2]; unknown group yy", ""),
+        (Targets(hosts=("zz1,zz2",), groups=("yy",)), "unknown hosts zz[1-2]; unknown group yy", "`hosts -a` shows every host"),
     ],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest_right_one(targets: Targets, message: str, hint: str) -> None:

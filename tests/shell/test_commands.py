@@ -404,7 +404,7 @@ def test_help_lists_the_commands_and_explains_one(desk: Desk) -> None:
 
 
 def test_history_lists_lines_by_number_and_the_last_of_them(desk: Desk) -> None:
-    assert desk("history").out == "    1  hosts\n    2  run 'a\nb'\n    3  groups\n"
+    assert desk("history").out == "    1  hosts\n    2  run 'a^Jb'\n    3  groups\n"
     assert desk("history 1").out == "    3  groups\n"
     assert desk.data("history 2 --json") == ["run 'a\nb'", "groups"]
     desk.typed = []
