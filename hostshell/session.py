@@ -330,7 +330,9 @@ def _check_sources(task: Put, names: Sequence[str]) -> None:
 def _check_destinations(task: Get, names: Sequence[str]) -> None:
     """What is fetched has a place of its own for each host, before any host is touched."""
     top = task.local.partition(HOST_FIELD)[0].rpartition("/")[0] or "/"
-    if os.path.lexists(top) and not os.path.isdir(top):
+    while not os.path.lexists(top) and top != os.path.dirname(top):
+        top = os.path.dirname(top)
+    if not os.path.isdir(top):
         raise LocalFileError(f"{top} is not a directory", "-local names the directory that gets one folder a host")
     taken: dict[str, str] = {}
     for name in names:

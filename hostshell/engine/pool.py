@@ -130,10 +130,10 @@ class Pool:
             for number, member in self._members.items():
                 self._selector.register(member.pipe, selectors.EVENT_READ, number)
         if self._start_error is not None:
-            raise EngineError(
-                f"cannot start worker processes: {self._start_error}",
-                "is the machine out of memory, processes or descriptors (ulimit -a)?",
-            )
+            hint = "is the machine out of memory, processes or descriptors (ulimit -a)?"
+            if "AF_UNIX" in str(self._start_error):
+                hint = "the folder for temporary files has too long a path: set TMPDIR to a shorter one"
+            raise EngineError(f"cannot start worker processes: {self._start_error}", hint)
 
     def close(self) -> None:
         """End every worker; no process of ours is left after it."""

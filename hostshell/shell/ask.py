@@ -90,9 +90,9 @@ def _endpoint(offer: NewKey) -> str:
 
 
 def _read(screen: Screen, question: str) -> str:
-    screen.err(question)
     with contextlib.suppress(termios.error, OSError, ValueError):
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed ahead was no answer to this
+    screen.err(question)
     line = sys.stdin.readline()
     if not line:
         raise EOFError

@@ -16,7 +16,7 @@ from hostshell.ssh.exchange import SftpGone, SftpStopped
 from hostshell.ssh.pipeline import FileShrank, send_bytes
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, shown
 from hostshell.ssh.sftp import Sftp
-from hostshell.ssh.sftpwire import CREATE, EXCLUSIVE, WRITE, Attributes, SftpError
+from hostshell.ssh.sftpwire import CREATE, EXCLUSIVE, PERMISSION_DENIED, WRITE, Attributes, SftpError
 
 MAX_LINKS = 40  # symlinks in a row before we call it a circle; the kernel's own limit
 
@@ -264,8 +264,15 @@ class Putting:
                 raise self._cannot_write(error, directory, info.st_size) from None
             try:
                 self._fill(handle, descriptor, info, existing)
+            except SftpError as error:
+                raise self._cannot_write(error, directory, info.st_size) from None
+            try:
                 self._sftp.replace(temporary, target)
             except SftpError as error:
+                if existing is not None and error.code == PERMISSION_DENIED:
+                    # a file could be made there, so it is the old one that may not go: a sticky directory such as /tmp
+                    what = f"no permission to replace {shown(target)} on the host"
+                    raise Refused(what, error.text or "it belongs to somebody else there") from None
                 raise self._cannot_write(error, directory, info.st_size) from None
             self.leftover = b""
         finally:

@@ -63,6 +63,11 @@ def test_every_line_of_a_block_stands_under_its_prefix() -> None:
     assert clean_lines("a\x1b[Kb\n\nc\n", "h1: ") == "h1: a^[[Kb\nh1: \nh1: c\n"
 
 
+def test_a_terminal_that_does_not_know_underline_colours_cannot_read_conceal_from_one() -> None:
+    assert clean("\x1b[58;5;8mx", colour=True) == "x"
+    assert clean("\x1b[1;58;2;8;8;8;4mx", colour=True) == "\x1b[1;4mx\x1b[0m"
+
+
 @given(st.text())
 def test_no_control_character_survives_without_colour(text: str) -> None:
     for char in clean(text):

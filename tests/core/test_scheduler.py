@@ -301,3 +301,39 @@ def test_the_same_reports_give_the_same_actions() -> None:
         return found
 
     assert play() == play()
+
+
+def test_a_worker_that_is_being_killed_gets_nothing_more_to_do() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(2, fanout=1, timeout=1.0)), 0.0), Begin)[0]
+    scheduler.handle(Connected(begin.turn), 0.1)
+    scheduler.handle(Tick(), 1.0)
+    actions = scheduler.handle(Tick(), 1.0 + STOP_PATIENCE)
+    assert only(actions, Kill) == [Kill(0)]
+    assert only(actions, Begin) == []
+    assert only(scheduler.handle(Died(0, "killed by signal 9"), 2.0), Replace) == [Replace(0)]
+    assert [begin.host.name for begin in only(scheduler.handle(Ready(0), 2.5), Begin)] == ["h1"]
+
+
+def test_the_next_job_after_two_cancels_waits_for_the_new_worker() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(Connected(begin.turn), 0.5)
+    scheduler.handle(Cancel(), 1.0)
+    scheduler.handle(Cancel(), 1.1)
+    assert only(scheduler.handle(Submit(job(1, number=2)), 1.2), Begin) == []
+    assert finished(scheduler.handle(Died(0, "killed by signal 9"), 1.3)) == {}
+    assert len(only(scheduler.handle(Ready(0), 1.5), Begin)) == 1
+
+
+def test_all_tries_of_a_connect_together_have_its_limit() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    assert begin.host.connect_timeout == 10.0
+    dropped = Failure("refused", "dropped")
+    scheduler.handle(Ended(begin.turn, "unreachable", failure=dropped, retriable=True), 9.0)
+    alarm = scheduler.next_alarm()
+    assert alarm is not None
+    again = only(scheduler.handle(Tick(), alarm), Begin)[0]
+    assert again.host.connect_timeout == pytest.approx(10.0 - alarm)
+    assert only(scheduler.handle(Tick(), 10.0 + CONNECT_SLACK), Halt) == [Halt(0, again.turn, "connect")]

@@ -172,7 +172,10 @@ def test_a_name_like_an_excluded_ones_stays() -> None:
 def test_an_unknown_exclusion_is_an_error() -> None:
     found = error(Targets(hosts=("h1",), exclude=("hh1",)))
     assert (found.message, found.hint) == ("unknown host hh1", "did you mean h1?")
-    assert error(Targets(hosts=("h1",), exclude=("web_clusters",))).hint == "web_clusters is a group: name it with @web_clusters"
+    assert (
+        error(Targets(hosts=("h1",), exclude=("web_clusters",))).hint
+        == "web_clusters is a group: name it with @web_clusters"
+    )
     assert error(Targets(hosts=("h1",), exclude=("x*",))).message == "no host matches x*"
 
 
@@ -199,7 +202,11 @@ def test_an_unknown_exclusion_is_an_error() -> None:
         (Targets(groups=("web_cluster",)), "unknown group web_cluster", "did you mean web_clusters?"),
         (Targets(groups=("wbe01",)), "unknown group wbe01", "did you mean the host web01? name it with -h web01"),
         (Targets(groups=("x*",)), "no group matches x*", "`groups` shows every group"),
-        (Targets(hosts=("zz1,zz2",), groups=("yy",)), "unknown hosts zz[1-2]; unknown group yy", "`hosts -a` shows every host"),
+        (
+            Targets(hosts=("zz1,zz2",), groups=("yy",)),
+            "unknown hosts zz[1-2]; unknown group yy",
+            "`hosts -a` shows every host",
+        ),
     ],
 )
 def test_an_unknown_name_is_an_error_with_the_nearest_right_one(targets: Targets, message: str, hint: str) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from hostshell.core.events import Block, Event, Failure, Finished, Progress, Started, Summary
 from hostshell.core.turns import Note
+from hostshell.shell.gather import PIECE, Gatherer
 from hostshell.shell.progress import ProgressLine, size
 from hostshell.shell.render import Gathered, Json, Live
-from hostshell.shell.screen import OutputClosed, Screen
+from hostshell.shell.screen import OutputClosed, OutputFailed, Screen
 from hostshell.shell.summary import duration
 
 RUN: list[Event | Note] = [
@@ -152,3 +153,45 @@ def test_durations_read_as_a_person_says_them(seconds: float, words: str) -> Non
 
 def test_sizes_read_as_a_person_says_them() -> None:
     assert [size(n) for n in (0, 999, 1500, 2_500_000, 3_000_000_000)] == ["0 B", "999 B", "1.5 kB", "2.5 MB", "3.0 GB"]
+
+
+def test_a_large_gathered_output_is_read_back_in_small_pieces_of_whole_lines() -> None:
+    gatherer = Gatherer()
+    line = b"x" * 99 + b"\n"
+    for _ in range(100):
+        gatherer.add(Block(1, "a", "stdout", line * 1000))
+    (hosts, pieces), *more = gatherer.groups("stdout")
+    found = list(pieces)
+    assert (hosts, more) == (["a"], [])
+    assert b"".join(found) == line * 100_000
+    assert max(map(len, found)) <= PIECE + len(line)
+    assert all(piece.endswith(b"\n") for piece in found)
+    gatherer.close()
+
+
+def test_after_a_cancel_only_the_beginning_of_a_gathered_output_is_shown() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    view = Gathered(Screen(out, err))
+    view.show(Started(1, "yes", ("a",)))
+    for _ in range(100):
+        view.show(Block(1, "a", "stdout", b"y\n" * 50_000))
+    view.show(Finished(1, "a", "cancelled", error=Failure("cancelled", "cancelled")))
+    view.show(Summary(1, cancelled=1, exit_code=130))
+    assert len(out.getvalue()) < 2_000_000
+    assert "the rest of what a printed is left out" in err.getvalue()
+    assert "1 cancelled in" in err.getvalue()
+
+
+def test_what_may_still_run_is_named_beside_json_too() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    Json(Screen(out, err)).show(Finished(1, "a", "cancelled", may_still_run=True))
+    assert err.getvalue() == "may still run on a\n"
+
+
+def test_a_full_disk_is_told_apart_from_a_reader_that_has_gone() -> None:
+    class Full(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OutputFailed, match="no space left on device"):
+        Screen(Full(), io.StringIO()).out("x")

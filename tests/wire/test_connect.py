@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from tests.support.accounts import Account
 from tests.support.faulty import (
@@ -106,6 +107,10 @@ def test_a_wrong_password_is_tried_once_and_never_again_until_reload(
         assert (first.finished["a"].status, first.kind("a")) == ("unreachable", "auth")
         second = ping(session, "a")
         assert second.kind("a") == "auth"
+        error = second.finished["a"].error
+        assert error is not None
+        assert "not offered again" in error.message
+        assert "reload" in error.hint
         assert attempts() == before + 1
         write_inventory(tmp_path, f"[host:a]\n{where}password = {account.password}\n")
         session.reload()
@@ -220,3 +225,24 @@ def test_connections_carry_no_delay_of_nagles_and_notice_a_dead_peer(sshd: Sshd)
         tune(sock, 30)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+
+
+def test_an_agent_that_never_answers_costs_its_own_host_alone(
+    tmp_path: Path,
+    clean_home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sshd: Sshd,
+    accounts: list[Account],
+    client_key: Key,
+) -> None:
+    mute = socket.socket(socket.AF_UNIX)
+    mute.bind(str(tmp_path / "agent"))
+    mute.listen()
+    monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+    keyless = f"[host:bad]\naddress = {sshd.address}\nport = {sshd.port}\nuser = {accounts[0].name}\n"
+    inventory = write_inventory(tmp_path, host_section("good", sshd, accounts[0], client_key), keyless)
+    known = write_known_hosts(tmp_path, sshd.known_hosts_line)
+    with mute, Session(inventory, known_hosts=known, pool=Pool(1)) as session:
+        found = run(session, "sleep 4; echo right", "good,bad")
+    assert found.out == {"good": ["right"]}
+    assert (found.finished["bad"].status, found.kind("bad")) == ("unreachable", "auth")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hostshell.core.errors import LocalFileError
 from hostshell.core.events import Progress
 from hostshell.core.model import Get, Put
 from hostshell.session import Session
-from tests.support.accounts import Account
+from tests.support.accounts import Account, public_folder
 from tests.support.keys import Key
 from tests.support.relay import CutRelay
 from tests.support.running import (
@@ -181,3 +182,28 @@ def test_a_cancelled_copy_leaves_no_temporary_file(
         assert found.finished["a"].status == "cancelled"
         left = run(session, "ls -A copying; rm -r copying", "a").out
     assert left == {} or found.notes  # gone, or named
+
+
+def test_another_users_file_in_a_sticky_directory_is_told_as_such(
+    six: Session, tmp_path: Path, accounts: list[Account]
+) -> None:
+    shared = public_folder("sticky")
+    shared.chmod(0o1777)
+    try:
+        source = tmp_path / "x"
+        source.write_text("x")
+        assert put(six, source, f"{shared}/", ["h1"]).status() == {"h1": "ok"}
+        found = put(six, source, f"{shared}/", ["h2"])
+        if accounts[0].real:  # without root both hosts log in as one user, who may replace it
+            error = found.finished["h2"].error
+            assert error is not None
+            assert error.message == f"no permission to replace {shared}/x on the host"
+        assert [path.name for path in shared.iterdir()] == ["x"]
+    finally:
+        shutil.rmtree(shared)
+
+
+def test_a_local_path_below_a_file_is_refused_before_any_host_is_touched(one: Session, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(LocalFileError, match="is not a directory"):
+        get(one, "x", tmp_path / "file" / "out", ["a"])

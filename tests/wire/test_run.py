@@ -21,7 +21,7 @@ from tests.support import processes
 from tests.support.accounts import Account
 from tests.support.keys import Key
 from tests.support.relay import CutRelay
-from tests.support.running import collect, host_section, run, session_on, write_inventory, write_known_hosts
+from tests.support.running import collect, host_section, ping, run, session_on, write_inventory, write_known_hosts
 from tests.support.six_hosts import SixHosts
 from tests.support.sshd import Sshd
 
@@ -349,3 +349,33 @@ def test_cancel_in_the_middle_of_fifty_hosts_ends_all_of_them(
         assert not [name for name, event in found.finished.items() if event.may_still_run]
         assert gone("sleep\x006777")
         assert set(run(session, "true", "n[00-49]").status().values()) == {"ok"}
+
+
+def test_a_link_that_died_unseen_is_noticed_by_ping_and_replaced_by_run(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:  # row 22
+    with CutRelay((sshd.address, sshd.port)) as relay:
+        known = write_known_hosts(tmp_path, sshd.known_as(relay.address, relay.port))
+        place = {"address": relay.address, "port": str(relay.port), "connect_timeout": "1"}
+        inventory = write_inventory(tmp_path, host_section("a", sshd, accounts[0], client_key, **place))
+        with Session(inventory, known_hosts=known) as session:
+            assert run(session, "echo one", "a").out == {"a": ["one"]}
+            relay.freeze()
+            assert ping(session, "a").finished["a"].status == "unreachable"
+            relay.thaw()
+            assert run(session, "echo two", "a").out == {"a": ["two"]}
+
+
+def test_a_command_that_is_no_utf8_goes_as_its_bytes(five: Session) -> None:
+    command = b"printf %s 'caf\xe9' | od -An -tx1".decode("utf-8", "surrogateescape")
+    assert run(five, command, "h0").out["h0"] == [" 63 61 66 e9"]
+
+
+def test_the_command_after_two_cancels_works(five: Session) -> None:
+    def cancel_twice(event: object) -> None:
+        if isinstance(event, Block):
+            five.cancel()
+            five.cancel()
+
+    collect(five.stream(five.job(Run("trap '' TERM; echo up; exec sleep 6"), ["h0"])), cancel_twice)
+    assert set(run(five, "true", "h0,h1,h2,h3,h4").status().values()) == {"ok"}
