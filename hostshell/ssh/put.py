@@ -269,7 +269,7 @@ class Putting:
             try:
                 self._sftp.replace(temporary, target)
             except SftpError as error:
-                if existing is not None and error.code == PERMISSION_DENIED:
+                if error.code == PERMISSION_DENIED:
                     # a file could be made there, so it is the old one that may not go: a sticky directory such as /tmp
                     what = f"no permission to replace {shown(target)} on the host"
                     raise Refused(what, error.text or "it belongs to somebody else there") from None

@@ -227,7 +227,7 @@ def test_the_two_lines_as_they_are_typed(prompt: Open, tmp_path: Path, columns: 
         assert int(ok[1]) + (int(failed[1]) if failed else 0) == 6
         assert re.search(r"^(h[123]|web0[12]|db01): sent", said, re.MULTILINE)
         if failed:
-            assert "no permission to write in /tmp" in said
+            assert "no permission to replace /tmp/test.py" in said
         assert written.read_text() == "print('hello')\n"
     finally:
         written.unlink(missing_ok=True)
