@@ -21,13 +21,12 @@ from hostshell.core.invocations import (
     ShowHistory,
     ShowName,
 )
-from hostshell.core.model import HOST_FIELD
 from hostshell.core.reading import CLASSES, TARGET_FIELDS, Fault, read, read_rest
 from hostshell.core.suggest import meant, misquoted, straighten
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, Unfinished, quote, scan
 
-__all__ = ["Unfinished", "join_lines", "parse_line", "parse_words", "render", "substitute"]
+__all__ = ["Unfinished", "join_lines", "parse_line", "parse_words", "render"]
 
 _WHOLE_LINE = ("run", "!")  # a shell reads the rest of these, not we
 
@@ -74,11 +73,6 @@ def join_lines(first: str, second: str) -> str:
     A newline inside quotes is part of the text; a backslash at the end joins, as in a shell.
     """
     return first[:-1] + second if _open_end(first) == "\\" else f"{first}\n{second}"
-
-
-def substitute(text: str, host: str) -> str:
-    """``text`` for one host: ``{host}`` becomes its name, and nothing else is ever rewritten."""
-    return text.replace(HOST_FIELD, host)
 
 
 def _verb(line: str) -> tuple[str, str]:

@@ -10,34 +10,19 @@ import getpass
 import signal
 import sys
 import termios
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import TargetError
 from hostshell.core.names import expand, fold
 from hostshell.core.turns import NewKey
+from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.screen import BOLD, Screen
-
-
-@contextmanager
-def plain_interrupt() -> Iterator[None]:
-    """While a question is open, Ctrl-C ends the question: the usual KeyboardInterrupt."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def ask_secret(question: str) -> str:
     """One secret, without echo. Raises `EOFError` or `KeyboardInterrupt` when the person gives none."""
     try:
-        with plain_interrupt():
+        with on_interrupt(signal.default_int_handler):  # Ctrl-C ends the question
             return getpass.getpass(question)
     except (EOFError, KeyboardInterrupt):
         sys.stderr.write("\n")  # getpass leaves the cursor behind its question
@@ -64,7 +49,7 @@ class KeyQuestion:
         question = "Trust them? yes, no, or the hosts to trust: " if len(offers) > 1 else "Trust it? yes or no: "
         while True:
             try:
-                with plain_interrupt():
+                with on_interrupt(signal.default_int_handler):
                     answer = _read(screen, question).strip()
             except EOFError:
                 screen.err("\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import traceback
@@ -39,6 +38,7 @@ from hostshell.core.words import Unfinished
 from hostshell.session import Session
 from hostshell.shell import answers, help
 from hostshell.shell.answers import Answer
+from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.jobs import carry_out
 from hostshell.shell.render import Gathered, Json, Live, View
 from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
@@ -234,11 +234,8 @@ class Shell:
 
     def _local(self, command: str) -> int:
         # Ctrl-C is the command's: a handler of ours is gone in the child, where an ignored signal would stay ignored
-        before = signal.signal(signal.SIGINT, lambda *_: None)
-        try:
+        with on_interrupt(lambda *_: None):
             done = subprocess.run(command, shell=True, check=False)  # noqa: S602  # what was typed after "!"
-        finally:
-            signal.signal(signal.SIGINT, before)
         if done.returncode:
             how = f"signal {-done.returncode}" if done.returncode < 0 else f"exit code {done.returncode}"
             self.screen.err(self.screen.paint(f"{how}\n", DIM))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hostshell.core.commands import COMMANDS
 from hostshell.core.errors import UsageError
-from hostshell.core.grammar import Unfinished, join_lines, parse_line, parse_words, render, substitute
+from hostshell.core.grammar import Unfinished, join_lines, parse_line, parse_words, render
 from hostshell.core.invocations import (
     BatchRun,
     BatchScp,
@@ -234,10 +234,6 @@ def test_a_line_in_its_plain_form_is_rendered_as_it_was(line: str) -> None:
     meaning = parse_line(line)
     assert meaning is not None
     assert render(meaning) == line
-
-
-def test_only_host_is_substituted() -> None:
-    assert substitute("{host}: {hosts} %h $host {} {host}", "web01") == "web01: {hosts} %h $host {} web01"
 
 
 # --- lines that go on ---

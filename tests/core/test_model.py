@@ -23,7 +23,7 @@ import hostshell
 from hostshell.core import events, model
 from hostshell.core.errors import HostshellError
 from hostshell.core.events import Block, Event, Failure, Output
-from hostshell.core.model import Host, Job, Place, Run, Secret, SecretSource
+from hostshell.core.model import Get, Host, Job, Ping, Place, Put, Run, Secret, SecretSource
 
 CANARY = "canary-7f3a;100%"
 
@@ -212,3 +212,12 @@ class TestOutput:
         block = Block(1, "h1", "stderr", raw, eol)
         assert [(line.raw, line.eol) for line in block.lines()] == lines
         assert all((line.job, line.host, line.stream) == (1, "h1", "stderr") for line in block.lines())
+
+
+def test_only_host_is_replaced_in_a_tasks_texts() -> None:
+    text = "{host}: {hosts} %h $host {} {host}"
+    done = "web01: {hosts} %h $host {} web01"
+    assert Run(text).for_host("web01") == Run(done)
+    assert Put(text, text).for_host("web01") == Put(done, done)
+    assert Get(text, text).for_host("web01") == Get(done, done)
+    assert Ping().for_host("web01") == Ping()

@@ -9,7 +9,8 @@ import threading
 import pytest
 
 from hostshell.core.turns import NewKey
-from hostshell.shell.ask import KeyQuestion, plain_interrupt
+from hostshell.shell.ask import KeyQuestion
+from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.screen import Screen
 
 ONE = (NewKey("web01", "192.0.2.1", 22, "ssh-ed25519 AAAA", "SHA256:one"),)
@@ -113,7 +114,7 @@ def test_a_question_can_be_asked_outside_of_the_main_thread() -> None:
     entered: list[bool] = []
 
     def ask_elsewhere() -> None:
-        with plain_interrupt():
+        with on_interrupt(signal.default_int_handler):
             entered.append(True)
 
     thread = threading.Thread(target=ask_elsewhere)
