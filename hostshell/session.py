@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TypeAlias
 
 from hostshell.core.errors import LocalFileError, SecretError, TargetError
-from hostshell.core.events import Block, Event, Finished
+from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
 from hostshell.core.model import (
     DEFAULT_FANOUT,
@@ -29,7 +29,9 @@ from hostshell.core.model import (
     SecretSource,
     Task,
 )
+from hostshell.core.names import fold
 from hostshell.core.paths import expand_home, local_destination, local_layout
+from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.targets import Targets, resolve
 from hostshell.core.turns import NewKey, Note, PasswordRefused
 from hostshell.engine.pool import Chunk, News, Pool
@@ -38,6 +40,7 @@ from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret, SecretDesk
 
 AskKeys: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
+RawOutput: TypeAlias = Callable[[str, Stream, bytes], None]
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class Session:
             self.inventory = load(self._paths)
         self.settings = Settings()
         self.defaults = Targets()
+        self.last = LastCommand()
         self._known_hosts = known_hosts
         self._host_keys = host_keys
         self._default_host_keys = default_host_keys
@@ -124,11 +128,23 @@ class Session:
         """The hosts that a command is for: those that it names, else the session's defaults. Raises `TargetError`."""
         if not named.named and self.defaults.named:
             named = replace(self.defaults, exclude=self.defaults.exclude + named.exclude)
-        return resolve(named, self.inventory)
+        return self._resolve(named)[0]
 
-    def inventory_check(self, named: Targets) -> None:
-        """Raises `TargetError` when ``named`` does not name hosts that can be had."""
-        resolve(named, self.inventory)
+    def settled(self, named: Targets) -> Targets:
+        """``named`` for later use: `@failed` and its kin, which the next command changes, become the hosts' names.
+
+        Raises `TargetError` when it does not name hosts that can be had.
+        """
+        names, changing = self._resolve(named)
+        return Targets((fold(names),)) if changing else named
+
+    def _resolve(self, named: Targets) -> tuple[tuple[str, ...], bool]:
+        """The hosts, and whether `@failed` or its kin had to do with it."""
+        catalog = WithLast(self.inventory, self.last)
+        try:
+            return resolve(named, catalog), bool(catalog.used)
+        except TargetError as error:
+            raise TargetError(error.message, error.hint or catalog.explain()) from None
 
     def secrets(self) -> Iterator[str]:
         """Every secret that is known by now, so that none is ever written down."""
@@ -205,20 +221,26 @@ class Session:
         whole = os.path.join(os.getcwd(), expand_home(local, os.path.expanduser("~")))
         return replace(task, local=whole)
 
-    def stream(self, job: Job) -> Generator[Event | Note, None, None]:
+    def stream(self, job: Job, raw: RawOutput | None = None) -> Generator[Event | Note, None, None]:
         """Carry out a job: its events as they happen, output in `Block`s, and notes for a person between them.
 
-        Closing the iterator cancels the job.
+        ``raw`` gets (host, stream, bytes) of each piece of output as it came, before its lines; what it raises ends the
+        job. Closing the iterator cancels the job.
         """
         with contextlib.closing(self._pool.run(job, self._ask_keys)) as news:
-            yield from self._events(job, news)
+            for event in self._events(job, news, raw):
+                if isinstance(event, Event):
+                    self.last.watch(event)
+                yield event
 
-    def _events(self, job: Job, news: Iterable[News]) -> Iterator[Event | Note]:
+    def _events(self, job: Job, news: Iterable[News], raw: RawOutput | None) -> Iterator[Event | Note]:
         """The engine's news as events: pieces of output cut into lines, refused passwords kept in mind."""
         cutters: dict[tuple[str, str], LineCutter] = {}
         for item in news:
             match item:
                 case Chunk(host, stream, data):
+                    if raw is not None:
+                        raw(host, stream, data)
                     cutter = cutters.get((host, stream))
                     if cutter is None:
                         cutter = cutters[host, stream] = LineCutter()
@@ -241,13 +263,14 @@ class Session:
 
     # --- the Python API ---
 
-    def submit(self, job: Job) -> Iterator[Event]:
+    def submit(self, job: Job) -> Generator[Event, None, None]:
         """Carry out ``job``; its events, one `Output` a line. Closing the iterator cancels it."""
-        for item in self.stream(job):
-            if isinstance(item, Block):
-                yield from item.lines()
-            elif isinstance(item, Event):
-                yield item
+        with contextlib.closing(self.stream(job)) as items:
+            for item in items:
+                if isinstance(item, Block):
+                    yield from item.lines()
+                elif isinstance(item, Event):
+                    yield item
 
     def run(
         self,
@@ -259,7 +282,7 @@ class Session:
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Run ``command`` on the hosts: events as in `hostshell.core.events`."""
         names = self.targets(_targets(hosts, groups, exclude))
         job = self.job(
@@ -279,7 +302,7 @@ class Session:
         preserve: bool = False,
         fanout: int | None = None,
         timeout: float | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Copy the local file or directory to every host."""
         names = self.targets(_targets(hosts, groups, exclude))
         task = Put(local, remote, parents, preserve)
@@ -296,7 +319,7 @@ class Session:
         preserve: bool = False,
         fanout: int | None = None,
         timeout: float | None = None,
-    ) -> Iterator[Event]:
+    ) -> Generator[Event, None, None]:
         """Copy a file or directory of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
         names = self.targets(_targets(hosts, groups, exclude))
         task = Get(remote, local, preserve=preserve)

@@ -120,6 +120,23 @@ def sshd(tmp_path_factory: pytest.TempPathFactory, accounts: list[Account], clie
 
 
 @pytest.fixture(scope="session")
+def signalled_sshd(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, accounts: list[Account], client_key: Key
+) -> Iterator[Sshd]:
+    """As `sshd`, for ``accounts[0]``, and OpenSSH passes signals on to its commands: as root the same server.
+
+    Without root the home of the account is the real one of who runs the tests: write nothing there.
+    """
+    if can_make_users():
+        yield request.getfixturevalue("sshd")
+        return
+    with Sshd(tmp_path_factory.mktemp("signalled-sshd")) as server:
+        # an option of its own keeps `authorize` from forcing a command, to which OpenSSH would send no signal
+        server.authorize(accounts[0], client_key.public, "no-agent-forwarding")
+        yield server
+
+
+@pytest.fixture(scope="session")
 def password_sshd(
     tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest, accounts: list[Account]
 ) -> Iterator[Sshd | StandIn]:

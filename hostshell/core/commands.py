@@ -121,9 +121,19 @@ _TIMEOUT = Option(
 )
 _CONNECT_TIMEOUT = Option(("--connect-timeout",), "seconds", "limit for connect and login (10)", "SECONDS")
 _JSON = Option(("--json",), "flag", "print JSON, one object a line")
+_QUIET = Option(("-q", "--quiet"), "flag", "print no summary; warnings, notes and the exit code stay")
+_SILENT = Option(
+    ("-q", "--quiet"),
+    "flag",
+    "print no summary and no line for each host that is ok; warnings, notes and the exit code stay",
+)
 _LIMITS = (_FANOUT, _TIMEOUT, _CONNECT_TIMEOUT)
 
 _DEFAULTS = "Without targets it works on those that `use` has set; -x alone is subtracted from them."
+_ENDED = (
+    "@ok, @failed, @unreachable, @timeout, @lost and @cancelled name the hosts of the session's last command that "
+    "ended so."
+)
 
 COMMANDS: tuple[Command, ...] = (
     Command(
@@ -142,6 +152,22 @@ COMMANDS: tuple[Command, ...] = (
             ),
             *_LIMITS,
             Option(("-b", "--gather"), "flag", "print identical outputs once, under the folded names of their hosts"),
+            Option(("-N", "--no-prefix"), "flag", "print lines without the host's name; with -b no headings"),
+            _QUIET,
+            Option(
+                ("--rc",),
+                "choice",
+                "max: the exit code is the largest that a host's command gave, at most 255",
+                "max",
+                choices=("max",),
+            ),
+            Option(
+                ("--outdir",),
+                "local",
+                "write each host's standard output, as it came, to DIR/<host> too; DIR is made if missing",
+                "DIR",
+            ),
+            Option(("--errdir",), "local", "the same for standard error", "DIR"),
             _JSON,
         ),
         examples=(
@@ -149,8 +175,10 @@ COMMANDS: tuple[Command, ...] = (
             "batch_run -g web_clusters -x web02 -cmd uptime",
             "batch_run -h h[1-3] -b -cmd 'echo \"{host} says hello\" | tr a-z A-Z'",
             'batch_run -a -f 2 -t 30 -cmd "uname -sr"',
+            "batch_run -a -N -q --rc max -cmd 'uname -n'",
+            "batch_run -a --outdir ./out/ --errdir ./err/ -cmd 'df -h'",
         ),
-        notes=_DEFAULTS,
+        notes=f"{_DEFAULTS} {_ENDED}",
     ),
     Command(
         "batch_scp",
@@ -184,6 +212,7 @@ COMMANDS: tuple[Command, ...] = (
             Option(("--parents",), "flag", "make missing directories on the hosts"),
             Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
             *_LIMITS,
+            _SILENT,
             _JSON,
         ),
         examples=(
@@ -192,7 +221,7 @@ COMMANDS: tuple[Command, ...] = (
             "batch_scp -g web_clusters -action get -remote /etc/hosts -local ./out/",
             "batch_scp -h h1,h2 -action get -remote /etc/hosts -local ./hosts.{host}",
         ),
-        notes=_DEFAULTS,
+        notes=f"{_DEFAULTS} {_ENDED}",
     ),
     Command(
         "run",
@@ -208,9 +237,9 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "log in to hosts and run nothing",
         "ping [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_LIMITS, _JSON),
+        (*_TARGETS, *_LIMITS, _SILENT, _JSON),
         examples=("ping -a", "ping -h h1,h2 --connect-timeout 3"),
-        notes=_DEFAULTS,
+        notes=f"{_DEFAULTS} {_ENDED}",
     ),
     Command(
         "use",
@@ -219,7 +248,8 @@ COMMANDS: tuple[Command, ...] = (
         "use [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] | use --clear",
         (*_TARGETS, Option(("--clear",), "flag", "drop the default targets"), _JSON),
         examples=("use -g web_clusters,db_servers -x db02", "use", "use --clear"),
-        notes="A command that names targets of its own does not look at the defaults.",
+        notes="A command that names targets of its own does not look at the defaults. "
+        "@failed and its kin become the names of the hosts at once.",
     ),
     Command(
         "hosts",
@@ -229,7 +259,7 @@ COMMANDS: tuple[Command, ...] = (
         (*_TARGETS, _JSON),
         "targets",
         examples=("hosts", "hosts web*", "hosts @web_clusters,h[1-3] -x h2"),
-        notes="Without targets it lists the default targets, or every host when there are none.",
+        notes=f"Without targets it lists the default targets, or every host when there are none. {_ENDED}",
     ),
     Command(
         "groups",

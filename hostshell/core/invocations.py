@@ -11,12 +11,16 @@ from typing import Literal, TypeAlias
 from hostshell.core.targets import Targets
 
 Action: TypeAlias = Literal["put", "get"]
+ExitCodeOf: TypeAlias = Literal["max"]
 SettingValue: TypeAlias = int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRun:
-    """``batch_run``: ``timeout`` and ``connect_timeout`` in seconds. ``gather`` False leaves it to the setting."""
+    """``batch_run``: ``timeout`` and ``connect_timeout`` in seconds. ``gather`` False leaves it to the setting.
+
+    ``rc`` None: the exit code by status. ``outdir`` and ``errdir`` as they were typed, ``~/`` still in them.
+    """
 
     targets: Targets
     cmd: str
@@ -25,6 +29,11 @@ class BatchRun:
     connect_timeout: float | None = None
     gather: bool = False
     json: bool = False
+    no_prefix: bool = False
+    quiet: bool = False
+    rc: ExitCodeOf | None = None
+    outdir: str | None = None
+    errdir: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,7 @@ class BatchScp:
     timeout: float | None = None
     connect_timeout: float | None = None
     json: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +69,7 @@ class PingHosts:
     timeout: float | None = None
     connect_timeout: float | None = None
     json: bool = False
+    quiet: bool = False
 
 
 @dataclass(frozen=True, slots=True)

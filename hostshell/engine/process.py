@@ -6,12 +6,15 @@ Must not know turns or jobs.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import multiprocessing
 import multiprocessing.util
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Iterator
 from multiprocessing import resource_tracker
@@ -22,6 +25,40 @@ _PRELOAD = "hostshell.engine.worker"
 # a forkserver keeps the environment that it was started in; a worker is to have ours of now
 _SURROUNDINGS = ("HOME", "SSH_AUTH_SOCK", "HOSTSHELL_DEBUG")
 _starting = threading.Lock()
+
+
+class _Folder:
+    """Where multiprocessing puts the forkserver's socket: a folder that we hold locked, so that whoever is left after a
+    SIGKILL can tell that we are gone, and remove it.
+    """
+
+    def __init__(self) -> None:
+        self.path = multiprocessing.util.get_temp_dir()  # which removes it at a normal end
+        self._held = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):  # some network file systems know no locks
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+
+
+def remove_orphaned(folder: str) -> None:
+    """Remove ``folder`` if the process that held it is gone; it may be just going, hence the patience."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        for _ in range(50):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                time.sleep(0.02)
+                continue
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+    finally:
+        os.close(descriptor)
+
+
+_folder: _Folder | None = None
 
 
 def context() -> multiprocessing.context.BaseContext:
@@ -71,7 +108,7 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None]) -> None:
+def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: str) -> None:
     for name, value in surroundings.items():
         if value is None:
             os.environ.pop(name, None)
@@ -79,12 +116,15 @@ def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None]) -> None:
             os.environ[name] = value
     from hostshell.engine import worker
 
-    worker.main(pipe, number)
+    worker.main(pipe, number, lambda: remove_orphaned(folder))
 
 
 def start(number: int) -> tuple[BaseProcess, Pipe]:
     """Start worker ``number``; the process and our end of its pipe. Raises `OSError` when that is not possible."""
+    global _folder
     with _starting:
+        if _folder is None:
+            _folder = _Folder()
         chosen = context()
         ours, theirs = chosen.Pipe(duplex=True)
         try:
@@ -94,7 +134,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
             with _not_from_here(), _no_main_module(), _no_interrupt():
                 process = chosen.Process(  # type: ignore[attr-defined]
                     target=_run,
-                    args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}),
+                    args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}, _folder.path),
                     name=f"hostshell worker {number}",
                     daemon=True,
                 )

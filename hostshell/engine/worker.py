@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
@@ -38,6 +39,7 @@ from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, TurnStop
 from hostshell.ssh.stopping import Stopper
 
 OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
+WIND_UP = 2.0  # seconds that all turns together may take to stop once the parent is gone
 STOP_GRACE = 0.65  # seconds that a stopped turn may take before its connection is cut
 
 
@@ -48,13 +50,16 @@ class Outbox:
         self._pipe = pipe
         self._waiting: list[object] = []
         self._size = 0
+        self._deaf = False
         self._changed = threading.Condition()
         threading.Thread(target=self._send, name="outbox", daemon=True).start()
 
     def put(self, report: Report | Printed | Moved, size: int = 0, stopped: Callable[[], bool] | None = None) -> None:
         """Queue a report. One of some ``size`` (bytes) waits while the box is full, or is dropped once ``stopped``."""
         with self._changed:
-            while size and self._size >= OUTBOX:
+            if self._deaf:
+                return
+            while size and self._size >= OUTBOX and not self._deaf:
                 if stopped is not None and stopped():
                     return
                 self._changed.wait(0.1)
@@ -71,7 +76,7 @@ class Outbox:
             try:
                 self._pipe.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
             except (OSError, ValueError):
-                os._exit(0)  # the parent is gone: there is nobody left to work for
+                self._deaf = True  # the parent is gone; the worker's loop sees that too, and winds up
             with self._changed:
                 # only now: what the pipe holds counts as waiting too
                 self._size = sum(len(item.data) for item in self._waiting if isinstance(item, Printed))
@@ -97,6 +102,10 @@ class Turn:
         timer = threading.Timer(STOP_GRACE, self._cut)
         timer.daemon = True
         timer.start()
+
+    def wait(self, seconds: float) -> None:
+        """Until the turn has ended, at most ``seconds``."""
+        self._done.wait(max(0.0, seconds))
 
     def _cut(self) -> None:
         connection = self._connection
@@ -222,14 +231,15 @@ class Worker:
         self._connections: dict[str, Connection] = {}
         self._turns: dict[int, Turn] = {}
 
-    def serve(self) -> None:
-        """Obey until told to quit, or until the parent is gone."""
+    def serve(self) -> bool:
+        """Obey until told to quit (True), or until the parent is gone (False)."""
         self.outbox.put(Ready(self._number))
         while True:
             try:
                 order = self._pipe.recv()
             except (EOFError, OSError):
-                return
+                self._wind_up()
+                return False
             match order:
                 case Begin():
                     turn = Turn(self, order)
@@ -253,7 +263,17 @@ class Worker:
                     while connections:
                         connections.pop().close()
                 case Quit():
-                    return
+                    return True
+
+    def _wind_up(self) -> None:
+        """The parent was killed: stop what runs, so that no command goes on and no half-copied file stays."""
+        with self._lock:
+            turns = list(self._turns.values())
+        for turn in turns:
+            turn.halt()
+        deadline = time.monotonic() + WIND_UP
+        for turn in turns:
+            turn.wait(deadline - time.monotonic())
 
     def connection(self, host: Host, stopped: Stopper) -> tuple[Connection, bool]:
         """A live connection for ``host``, and whether it was warm. Raises as `Connector.connect` does."""
@@ -293,7 +313,7 @@ def _same_login(one: Host, other: Host) -> bool:
     return replace(one, **plain) == replace(other, **plain)  # type: ignore[arg-type]
 
 
-def main(pipe: Pipe, number: int) -> None:
+def main(pipe: Pipe, number: int, orphaned: Callable[[], None] = lambda: None) -> None:
     """Run a worker process to its end. Ctrl-C is the parent's to handle."""
     with contextlib.suppress(ValueError):
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -303,7 +323,8 @@ def main(pipe: Pipe, number: int) -> None:
         os.close(devnull)
     gc.freeze()
     try:
-        Worker(pipe, number).serve()
+        if not Worker(pipe, number).serve():
+            orphaned()
     finally:
         sys.stderr.flush()
         # threads may be waiting on dead hosts; the sockets go with the process

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from hostshell.core.errors import InventoryError, did_you_mean, nearest
 from hostshell.core.model import Place
 from hostshell.core.names import check_name, expand
+from hostshell.core.recent import STATUS_GROUPS
 from hostshell.core.targets import ALL
 from hostshell.inventory.parse import Section, Value, parse
 from hostshell.inventory.settings import LATER, SETTINGS, Converted, bad, shown
@@ -150,6 +151,8 @@ def _group_names(text: str, place: Place) -> tuple[str, ...]:
 def _check_group(name: str, place: Place) -> None:
     if name == ALL:
         raise bad(place, f"the group `{ALL}` is every host already", "settings for every host go into [defaults]")
+    if name in STATUS_GROUPS:
+        raise bad(place, f"no group may be called `{name}`", f"@{name} is how hosts of the last command ended")
     _check(name, "group", check_name, place)
 
 

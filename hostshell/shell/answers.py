@@ -98,14 +98,12 @@ def use(session: Session, targets: Targets, clear: bool) -> Answer:
             raise UsageError("use --clear takes no targets", "use --clear drops the defaults; use -g NAME sets others")
         session.defaults = Targets()
     elif targets.named:
-        session.inventory_check(targets)
-        session.defaults = targets
+        session.defaults = session.settled(targets)
     elif targets.exclude:
         if not session.defaults.named:
             raise TargetError("there are no default targets to leave hosts out of", "set some: use -g NAME")
         narrowed = replace(session.defaults, exclude=session.defaults.exclude + targets.exclude)
-        session.inventory_check(narrowed)
-        session.defaults = narrowed
+        session.defaults = session.settled(narrowed)
     if not session.defaults.named:
         return Answer({"targets": "", "hosts": []}, "no default targets; set some with: use -g GROUP\n")
     names = session.targets(Targets())

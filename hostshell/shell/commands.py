@@ -32,14 +32,15 @@ from hostshell.core.invocations import (
     ShowName,
     UseTargets,
 )
-from hostshell.core.model import Get, Job, Ping, Put, Run
+from hostshell.core.model import Get, Job, Ping, Put, Run, Task
 from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
-from hostshell.session import Session
+from hostshell.session import RawOutput, Session
 from hostshell.shell import answers, help
 from hostshell.shell.answers import Answer
 from hostshell.shell.interrupts import on_interrupt
-from hostshell.shell.jobs import carry_out
+from hostshell.shell.jobs import Ending, carry_out
+from hostshell.shell.outdir import OutputFiles
 from hostshell.shell.render import Gathered, Json, Live, View
 from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
 
@@ -124,9 +125,7 @@ class Shell:
     def _guarded(self, invocation: Invocation) -> int:
         self.interrupted = False
         try:
-            code = self.carry_out(invocation)
-            self.interrupted = code == INTERRUPTED
-            return code
+            return self.carry_out(invocation)
         except HostshellError as error:
             return self.complain(error)
         except (Leave, OutputClosed):
@@ -151,19 +150,18 @@ class Shell:
         screen, session = self.screen, self.session
         match invocation:
             case BatchRun():
-                gather = invocation.gather or session.settings.gather
-                return self._run(Run(invocation.cmd), invocation, gather=gather)
+                return self._batch_run(invocation)
             case RunLine(cmd):
                 job = session.job(Run(cmd), session.targets(Targets()), label=render(invocation))
-                return self._show(job, json=False, gather=session.settings.gather)
+                return self._show(job, self._view(json=False, gather=session.settings.gather)).code
             case BatchScp():
                 make = Put if invocation.action == "put" else Get
                 task = make(invocation.local, invocation.remote, invocation.parents, invocation.preserve)
                 if isinstance(task, Get):
                     task = Get(invocation.remote, invocation.local, preserve=invocation.preserve)
-                return self._run(task, invocation, each="sent" if invocation.action == "put" else "fetched")
+                return self._run(task, invocation, "sent" if invocation.action == "put" else "fetched")
             case PingHosts():
-                return self._run(Ping(), invocation, each="logged in")
+                return self._run(Ping(), invocation, "logged in")
             case UseTargets():
                 return self._answer(invocation, answers.use(session, invocation.targets, invocation.clear))
             case ListHosts():
@@ -190,15 +188,22 @@ class Shell:
             case Exit():
                 raise Leave
 
-    def _run(
-        self,
-        task: Run | Ping | Put | Get,
-        asked: BatchRun | BatchScp | PingHosts,
-        *,
-        gather: bool = False,
-        each: str = "",
-    ) -> int:
-        job = self.session.job(
+    def _batch_run(self, asked: BatchRun) -> int:
+        job = self._job(Run(asked.cmd), asked)
+        gather = asked.gather or self.session.settings.gather
+        view = self._view(json=asked.json, gather=gather, prefix=not asked.no_prefix, quiet=asked.quiet)
+        if asked.outdir is None and asked.errdir is None:
+            ending = self._show(job, view)
+        else:
+            with OutputFiles(asked.outdir, asked.errdir, [host.name for host in job.hosts]) as files:
+                ending = self._show(job, view, files.write)
+        return ending.largest if asked.rc == "max" else ending.code
+
+    def _run(self, task: Ping | Put | Get, asked: BatchScp | PingHosts, each: str) -> int:
+        return self._show(self._job(task, asked), self._view(json=asked.json, each=each, quiet=asked.quiet)).code
+
+    def _job(self, task: Task, asked: BatchRun | BatchScp | PingHosts) -> Job:
+        return self.session.job(
             task,
             self.session.targets(asked.targets),
             label=render(asked),
@@ -206,18 +211,20 @@ class Shell:
             timeout=asked.timeout,
             connect_timeout=asked.connect_timeout,
         )
-        return self._show(job, json=asked.json, gather=gather, each=each)
 
-    def _show(self, job: Job, *, json: bool, gather: bool = False, each: str = "") -> int:
-        view: View
+    def _view(
+        self, *, json: bool, gather: bool = False, each: str = "", prefix: bool = True, quiet: bool = False
+    ) -> View:
         if json or self._json:
-            view = Json(self.screen)
-        elif gather:
-            view = Gathered(self.screen, each=each)
-        else:
-            view = Live(self.screen, each=each)
+            return Json(self.screen)
+        kind = Gathered if gather else Live
+        return kind(self.screen, each=each, prefix=prefix, quiet=quiet)
+
+    def _show(self, job: Job, view: View, raw: RawOutput | None = None) -> Ending:
         try:
-            return carry_out(self.session, job, view)
+            ending = carry_out(self.session, job, view, raw)
+            self.interrupted = ending.interrupted  # not by its code: with --rc max a host may have given 130
+            return ending
         finally:
             self.screen.done()
 

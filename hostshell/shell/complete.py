@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
@@ -47,10 +47,14 @@ class _Cursor:
 
 
 class HostshellCompleter(Completer):
-    """Completes one line. ``catalog`` gives the inventory of the moment; it is asked each time and indexed once."""
+    """Completes one line. ``catalog`` gives the inventory of the moment; it is asked each time and indexed once.
 
-    def __init__(self, catalog: Callable[[], Catalog]) -> None:
+    ``ended`` gives how many hosts of the last command ended in each status: these are groups as well.
+    """
+
+    def __init__(self, catalog: Callable[[], Catalog], ended: Callable[[], Mapping[str, int]] = dict) -> None:
         self._catalog = catalog
+        self._ended = ended
         self._index: NameIndex | None = None
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
@@ -129,6 +133,12 @@ class HostshellCompleter(Completer):
             self._index = NameIndex(catalog)
         return self._index
 
+    def _last(self, prefix: str, without: frozenset[str] = frozenset()) -> Iterator[tuple[str, str]]:
+        """Hosts of the last command by how they ended."""
+        for name, count in self._ended().items():
+            if name.startswith(prefix) and name not in without:
+                yield name, f"{count:,} host{'s' * (count != 1)} of the last command"
+
     def _list(self, kind: Kind, cursor: _Cursor) -> Iterator[Completion]:
         """The item of a host or group list that the cursor is in: what stands after the last operator."""
         *before, item = _items(cursor.raw.removeprefix(cursor.quote))
@@ -136,16 +146,18 @@ class HostshellCompleter(Completer):
             return
         names = self._names()
         others = frozenset(before)
+        offers: Iterator[tuple[str, str]]
         if kind == "groups":
-            offers = names.groups(item, others)
+            offers = chain(self._last(item, others), names.groups(item, others))
         elif item.startswith("@"):
-            offers = (("@" + name, about) for name, about in names.groups(item[1:]) if "@" + name not in others)
+            groups = chain(self._last(item[1:]), names.groups(item[1:]))
+            offers = (("@" + name, about) for name, about in groups if "@" + name not in others)
         else:
             offers = names.hosts(item, others)
         for text, about in islice(offers, MOST_OFFERED):
             yield Completion(text, -len(item), display_meta=about)
         if kind == "hosts" and not item:
-            for name, about in names.groups(""):
+            for name, about in chain(self._last(""), names.groups("")):
                 if "@" + name not in others:
                     yield Completion("@" + name, 0, display_meta=about)
 

@@ -30,12 +30,15 @@ class View(Protocol):
 class Live:
     """Each line as it arrives, as ``host: line``; the summary at the end.
 
-    With ``each`` a line for each host that ended well, for tasks whose hosts print nothing (ping, copies).
+    With ``each`` a line for each host that ended well, for tasks whose hosts print nothing (ping, copies). Without
+    ``prefix`` output stands alone. ``quiet`` leaves out the summary and the lines of ``each``.
     """
 
-    def __init__(self, screen: Screen, *, each: str = "") -> None:
+    def __init__(self, screen: Screen, *, each: str = "", prefix: bool = True, quiet: bool = False) -> None:
         self._screen = screen
-        self._each = each
+        self._each = "" if quiet else each
+        self._named = prefix
+        self._quiet = quiet
         self._lines = SummaryLines(screen)
         self._progress: ProgressLine | None = None
         self._prefixes: dict[str, tuple[str, str]] = {}
@@ -69,7 +72,7 @@ class Live:
 
     def _block(self, block: Block) -> None:
         screen = self._screen
-        out, err = self._prefix(block.host)
+        out, err = self._prefix(block.host) if self._named else ("", "")
         # a piece or an unfinished last line gets its newline here: every part stands under its host's name
         text = decode(block.raw) if block.eol else decode(block.raw) + "\n"
         if block.stream == "stdout":
@@ -86,14 +89,14 @@ class Live:
             screen.err(f"{self._prefix(event.host)[1]}{screen.paint(self._each, DIM)} ({duration(event.seconds)})\n")
 
     def _end(self, event: Summary) -> None:
-        self._lines.write(event)
+        self._lines.write(event, quiet=self._quiet)
 
 
 class Gathered(Live):
     """Identical outputs once, under the folded names of their hosts, when all hosts have ended."""
 
-    def __init__(self, screen: Screen, *, each: str = "") -> None:
-        super().__init__(screen, each=each)
+    def __init__(self, screen: Screen, *, each: str = "", prefix: bool = True, quiet: bool = False) -> None:
+        super().__init__(screen, each=each, prefix=prefix, quiet=quiet)
         self._gatherer = Gatherer()
         self._ended = 0
         self._hosts = 0
@@ -132,7 +135,8 @@ class Gathered(Live):
                 rule = "-" * max(15, min(len(names), screen.width))
                 if colour:
                     names = f"\x1b[{BOLD}m{names}\x1b[0m"
-                write(f"{rule}\n{names}\n{rule}\n")
+                if self._named:
+                    write(f"{rule}\n{names}\n{rule}\n")
                 written = 0
                 for piece in pieces:
                     if most is not None and written > most:
@@ -143,7 +147,7 @@ class Gathered(Live):
 
 
 class Json:
-    """One object a line, as docs/reference.md describes."""
+    """One object a line, as docs/json.md describes."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen

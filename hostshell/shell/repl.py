@@ -51,7 +51,7 @@ class Repl:
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
             auto_suggest=AutoSuggestFromHistory(),
-            completer=HostshellCompleter(lambda: session.inventory),
+            completer=HostshellCompleter(lambda: session.inventory, session.last.counts),
             complete_while_typing=False,
             complete_style=CompleteStyle.COLUMN,
             key_bindings=self._keys(),

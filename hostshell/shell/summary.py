@@ -38,22 +38,26 @@ class SummaryLines:
         """Keep a note about one host; hosts with the same note share a line."""
         self._notes.setdefault(text, []).append(host)
 
-    def write(self, summary: Summary) -> None:
-        """All of it."""
+    def write(self, summary: Summary, *, quiet: bool = False) -> None:
+        """All of it; with ``quiet`` only what a person must not miss: what may still run, and notes."""
         screen = self._screen
         counts = []
         for status, word in _WORDS.items():
             number = getattr(summary, status)
             if number:
                 counts.append(screen.paint(f"{number} {word}", BOLD, _COLOURS.get(status, RED)))
-        lines = [f"{', '.join(counts) or 'no hosts'} in {duration(summary.seconds)}"]
-        for reason in self._tally.reasons.values():
-            lines.extend(self._reason(reason))
+        lines = []
+        if not quiet:
+            lines.append(f"{', '.join(counts) or 'no hosts'} in {duration(summary.seconds)}")
+            for reason in self._tally.reasons.values():
+                lines.extend(self._reason(reason))
+        indent = "" if quiet else "  "
         if self._tally.may_still_run:
-            lines.append(screen.paint(f"  may still run on {fold(self._tally.may_still_run)}", YELLOW))
+            lines.append(screen.paint(f"{indent}may still run on {fold(self._tally.may_still_run)}", YELLOW))
         for text, hosts in self._notes.items():
-            lines.append(f"  note: {fold(hosts)}: {clean(text)}")
-        screen.err("\n".join(lines) + "\n")
+            lines.append(f"{indent}note: {fold(hosts)}: {clean(text)}")
+        if lines:
+            screen.err("\n".join(lines) + "\n")
 
     def _reason(self, reason: Reason) -> list[str]:
         screen = self._screen

@@ -22,6 +22,7 @@ from hostshell.ssh.keystore import KeyStores
 from hostshell.ssh.knownhosts import HostKey
 from hostshell.ssh.link import Link, LinkFlood, tune
 from hostshell.ssh.stopping import Stopper
+from hostshell.ssh.userauth import attempt
 
 # paramiko still offers retired algorithms; ours are those that OpenSSH 9 offers, the cheapest safe cipher first
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
@@ -79,6 +80,7 @@ class Connector:
         try:
             tune(sock, host.keepalive)
             transport = paramiko.Transport(link)  # type: ignore[arg-type]  # a socket-like object is documented to do
+            _keep_offer(transport)
             options = transport.get_security_options()
             options.ciphers = CIPHERS
             options.digests = DIGESTS
@@ -165,7 +167,9 @@ class _Login:
         raise self._refused()
 
     def _offer_key(self, key: paramiko.PKey, name: str) -> bool:
-        return self._attempt(name, lambda: self.transport.auth_publickey(self.host.user, key))
+        return self._attempt(
+            name, lambda: attempt(self.transport, lambda auth, event: auth.auth_publickey(self.host.user, key, event))
+        )
 
     def _offer_password(self, password: str) -> bool:
         answered = False
@@ -182,7 +186,9 @@ class _Login:
             refused_before = len(self.tried)
             if self._attempt(
                 "the password",
-                lambda: self.transport.auth_password(self.host.user, password, fallback=False),
+                lambda: attempt(
+                    self.transport, lambda auth, event: auth.auth_password(self.host.user, password, event)
+                ),
             ):
                 return True
             if len(self.tried) > refused_before:
@@ -191,7 +197,9 @@ class _Login:
         if self.allowed is not None and "keyboard-interactive" in self.allowed:
             ok = self._attempt(
                 "the password",
-                lambda: self.transport.auth_interactive(self.host.user, interactive),
+                lambda: attempt(
+                    self.transport, lambda auth, event: auth.auth_interactive(self.host.user, interactive, event)
+                ),
             )
             self.password_refused = not ok
             return ok
@@ -267,7 +275,7 @@ def _handshake_failed(transport: paramiko.Transport, link: Link, error: BaseExce
         return ConnectFailed(
             Failure(
                 "algorithms",
-                f"no algorithm in common: {_reason(error)}",
+                f"no algorithm in common: {_reason(error)}{_offered(transport, _reason(error))}",
                 "the server offers only retired ones; update it",
             )
         )
@@ -286,6 +294,32 @@ def _handshake_failed(transport: paramiko.Transport, link: Link, error: BaseExce
         ),
         retriable=True,
     )
+
+
+def _keep_offer(transport: paramiko.Transport) -> None:
+    """Make the transport keep the server's KEXINIT, which paramiko drops when nothing in it will do."""
+    plain = transport._parse_kex_init  # type: ignore[attr-defined]
+
+    def parse(message: paramiko.Message) -> None:
+        transport.hostshell_offer = message.asbytes()  # type: ignore[attr-defined]
+        plain(message)
+
+    transport._parse_kex_init = parse  # type: ignore[attr-defined]
+
+
+# the word in paramiko's reason, and the list of the server's KEXINIT (RFC 4253, section 7.1) that it is about
+_LISTS = {"kex": 0, "host key": 1, "cipher": 3, "mac": 5}
+
+
+def _offered(transport: paramiko.Transport, reason: str) -> str:
+    """What the server offered of the kind that failed; "" where that is not known."""
+    index = next((index for word, index in _LISTS.items() if word in reason), None)
+    raw = getattr(transport, "hostshell_offer", None)
+    if index is None or not raw:
+        return ""
+    message = paramiko.Message(raw[16:])  # after the cookie
+    names = [message.get_list() for _ in range(index + 1)][-1]
+    return f" (offered: {', '.join(names)[:200]})"
 
 
 def _cut(error: BaseException | None) -> bool:

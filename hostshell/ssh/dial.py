@@ -139,12 +139,19 @@ def _race(
         for sock in under_way.values():
             if sock is not winner:
                 sock.close()
-    raise ConnectFailed(_failure(last_error, port))
+    # a server that resets what it has just accepted (MaxStartups, tcp wrappers) may take the next connect
+    raise ConnectFailed(_failure(last_error, port), retriable=last_error == errno.ECONNRESET)
 
 
 def _failure(code: int, port: int) -> Failure:
     if code == errno.ECONNREFUSED:
         return Failure("refused", f"connection refused (port {port})", "is sshd running there, and is the port right?")
+    if code == errno.ECONNRESET:
+        return Failure(
+            "refused",
+            "the server closed the connection during the SSH handshake",
+            "too many connections at once (MaxStartups), or a firewall; a lower -f may help",
+        )
     if code == errno.ETIMEDOUT:
         return Failure("timeout", f"no answer from port {port} in time", "is the host up, and does a firewall drop us?")
     if code in _NO_ROUTE:

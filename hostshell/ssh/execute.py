@@ -18,6 +18,7 @@ from hostshell.ssh.failures import LinkLost, TurnStopped
 from hostshell.ssh.stopping import Stopper
 
 PIECE = 64 * 1024  # bytes of output passed on at once
+COMMAND_LIMIT = 255 * 1024  # bytes: OpenSSH cuts the link at a packet of more than 256 KiB (packet.c, PACKET_MAX_SIZE)
 LINGER = (
     0.3  # seconds that output may still come after the command's exit: a background child may hold it open for ever
 )
@@ -123,11 +124,14 @@ class Execution:
     def _run(self, channel: paramiko.Channel) -> Ending:
         if self._stopped():
             raise TurnStopped
+        command = self._command.encode("utf-8", "surrogateescape")
+        if len(command) > COMMAND_LIMIT:
+            raise Refused(f"the command is too long for SSH ({len(command)} bytes); put it into a file and run that")
         channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.status_event = self._bell  # type: ignore[assignment]
         try:
-            channel.exec_command(self._command.encode("utf-8", "surrogateescape"))
+            channel.exec_command(command)
             channel.shutdown_write()  # a command that reads its standard input sees the end at once
         except (paramiko.SSHException, OSError, EOFError) as error:
             if _gone(self._transport):

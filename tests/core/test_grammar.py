@@ -78,6 +78,16 @@ WEB = Targets(groups=("web",))
             BatchRun(WEB, "x", 7, 3.0, 4.0, True, True),
         ),
         ("batch_run -g web -f 10000 -t 0.001 -b -cmd x", BatchRun(WEB, "x", 10000, 0.001, None, True)),
+        (
+            "batch_run -g web -N -q --rc max --outdir ~/out --errdir=./err -cmd x",
+            BatchRun(WEB, "x", no_prefix=True, quiet=True, rc="max", outdir="~/out", errdir="./err"),
+        ),
+        ("batch_run -g web --no-prefix --quiet -cmd x", BatchRun(WEB, "x", no_prefix=True, quiet=True)),
+        ("ping -a -q", PingHosts(Targets(everything=True), quiet=True)),
+        (
+            "batch_scp -g web -action put -local a -remote b --quiet",
+            BatchScp(WEB, "put", "a", "b", quiet=True),
+        ),
         ("batch_run -g web --cmd=-b", BatchRun(WEB, "-b")),
         ("batch_run -g web -cmd -foo", BatchRun(WEB, "-foo")),
         ("batch_run -g web --cmd=a=b", BatchRun(WEB, "a=b")),
@@ -199,6 +209,17 @@ _SECONDS = st.none() | st.integers(1, 10**6).map(float) | st.floats(0.001, 10**6
 
 @given(
     st.builds(BatchRun, _TARGETS, _WORD, st.none() | st.integers(1, 10_000), _SECONDS, _SECONDS, st.booleans())
+    | st.builds(
+        BatchRun,
+        _TARGETS,
+        _WORD,
+        no_prefix=st.booleans(),
+        quiet=st.booleans(),
+        rc=st.sampled_from([None, "max"]),
+        outdir=st.none() | _WORD,
+        errdir=st.none() | _WORD,
+    )
+    | st.builds(PingHosts, _TARGETS, quiet=st.booleans())
     | st.builds(BatchScp, _TARGETS, st.sampled_from(["put", "get"]), _WORD, _WORD, st.booleans(), st.booleans())
     | st.builds(UseTargets, _TARGETS)
     | st.builds(ListHosts, _TARGETS)
@@ -279,12 +300,16 @@ def test_a_line_that_never_ends_is_a_usage_error_that_survives_pickling() -> Non
         ("help batchrun", "batchrun", "batch_run?"),
         ("batch_run -g web -command uptime", "-command", "-cmd?"),
         ("batch_run -g web --command uptime", "--command", "--cmd?"),
-        ("batch_run -g web --outdir o -cmd uptime", "--outdir", "help batch_run"),
+        ("batch_run -g web --sudo o -cmd uptime", "--sudo", "help batch_run"),
         ("batch_run -g web --grops x -cmd uptime", "--grops", "--groups?"),
         ("batch_run -g web --time 5 -cmd uptime", "--time", "--timeout?"),
         ("batch_scp -g web -f5 -action put -local a -remote b", "-f5", "-f 5?"),
         ("batch_run -g web -cmd=uptime", "=", "-cmd uptime, or --cmd=uptime"),
         ("batch_run -g web --json=yes -cmd x", "--json takes no value", "--json"),
+        ("batch_run -g web --rc min -cmd x", "--rc needs max, not min", ""),
+        ("batch_run -g web --rc", "--rc needs max", ""),
+        ("batch_run -g web --outdir -q -cmd x", "--outdir needs a local path", "--outdir=-q"),
+        ("ping -a -N", "no such option: -N", ""),
         ("batch_run -g web -f 0 -cmd x", "-f needs a number from 1 to 10000, not 0", ""),
         ("batch_run -g web -f 10001 -cmd x", "-f needs", ""),
         ("batch_run -g web -f -1 -cmd x", "-f needs", ""),

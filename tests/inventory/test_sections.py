@@ -161,6 +161,16 @@ def test_both_ways_to_give_a_password_in_one_section_are_an_error() -> None:
             "settings for every host go into [defaults]",
         ),
         (
+            "[group:failed]\n",
+            "hosts.ini:1: no group may be called `failed`",
+            "@failed is how hosts of the last command ended",
+        ),
+        (
+            "[group:g]\ngroups = ok\n",
+            "hosts.ini:2: no group may be called `ok`",
+            "@ok is how hosts of the last command ended",
+        ),
+        (
             "[group:g]\nhosts = @web\n",
             "hosts.ini:2: a group among hosts",
             "groups in a group are named with `groups = NAME, NAME`",

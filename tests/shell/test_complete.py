@@ -65,6 +65,7 @@ def meanings(line: str) -> dict[str, str]:
         ("batch_scp -action ", ["batch_scp -action put", "batch_scp -action get"]),
         ("batch_scp -action p", ["batch_scp -action put"]),
         ("batch_scp --action=g", ["batch_scp --action=get"]),
+        ("batch_run --rc ", ["batch_run --rc max"]),
         ("set fan", ["set fanout"]),
         ("set gather ", ["set gather on", "set gather off"]),
         ("set nonsense ", []),
@@ -86,7 +87,8 @@ def test_commands_options_and_choices(line: str, lines: list[str]) -> None:
 
 def test_all_options_are_offered_once_under_one_name() -> None:
     found = meanings("batch_run -")
-    assert list(found) == ["-h", "-g", "-a", "-x", "-cmd", "-f", "-t", "--connect-timeout", "-b", "--json"]
+    names = "-h -g -a -x -cmd -f -t --connect-timeout -b -N -q --rc --outdir --errdir --json"
+    assert list(found) == names.split()
     assert meanings("batch_run ") == found
 
 
@@ -177,6 +179,40 @@ def test_names_are_described_by_their_groups_and_groups_by_their_size() -> None:
 def test_what_is_in_the_list_already_is_not_offered() -> None:
     assert "batch_run -h h1,h1" not in offers("batch_run -h h1,h")
     assert "batch_run -g lab,lab" not in offers("batch_run -g lab,")
+
+
+LAST = {"ok": 3, "failed": 1}
+
+
+def after_a_command(line: str) -> dict[str, str]:
+    """What is offered once a command has run: the whole line and its description."""
+    completer = HostshellCompleter(lambda: FLEET, lambda: LAST)
+    found = completer.get_completions(Document(line, len(line)), CompleteEvent())
+    return {line[: len(line) + one.start_position] + one.text: one.display_meta_text for one in found}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("batch_run -h @f", {"batch_run -h @failed": "1 host of the last command"}),
+        ("batch_run -h web01,@o", {"batch_run -h web01,@ok": "3 hosts of the last command"}),
+        ("batch_run -h '@web_clusters!@fa", {"batch_run -h '@web_clusters!@failed": "1 host of the last command"}),
+        ("use -g f", {"use -g failed": "1 host of the last command"}),
+        ("use -x @o", {"use -x @ok": "3 hosts of the last command"}),
+        ("hosts @failed,@f", {}),
+        ("hosts @unr", {}),
+    ],
+)
+def test_hosts_of_the_last_command_are_offered_by_how_they_ended(line: str, found: dict[str, str]) -> None:
+    assert after_a_command(line) == found
+
+
+def test_hosts_of_the_last_command_are_offered_beside_groups_and_only_once_there_are_some() -> None:
+    assert list(after_a_command("hosts @")) == [
+        *("hosts @ok", "hosts @failed", "hosts @all", "hosts @db_servers", "hosts @lab", "hosts @web_clusters")
+    ]
+    assert after_a_command("hosts ")["hosts @failed"] == "1 host of the last command"
+    assert not any("failed" in line for line in offers("hosts @"))
 
 
 def test_another_catalog_is_seen_at_once() -> None:

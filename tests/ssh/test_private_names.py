@@ -6,6 +6,7 @@ import inspect
 
 import paramiko
 from paramiko.agent import AgentSSH
+from paramiko.auth_handler import AuthHandler
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.channel import Channel
 from paramiko.common import MSG_CHANNEL_REQUEST
@@ -76,3 +77,14 @@ def test_the_wait_for_bytes_takes_our_sockets_time_out_and_errors() -> None:
     source = inspect.getsource(paramiko.packet.Packetizer.read_all)
     assert "except socket.timeout" in source
     assert "except socket.error" in source
+
+
+def test_a_login_attempt_asks_for_the_service_by_the_methods_that_we_override() -> None:
+    for attempt in (AuthHandler.auth_password, AuthHandler.auth_publickey, AuthHandler.auth_interactive):
+        assert "self._request_auth()" in inspect.getsource(attempt)
+    assert list(inspect.signature(AuthHandler._parse_service_accept).parameters) == ["self", "m"]
+    assert list(inspect.signature(AuthHandler.wait_for_response).parameters) == ["self", "event"]
+
+
+def test_the_servers_offer_is_parsed_by_a_method_that_an_instance_may_replace() -> None:
+    assert "self._parse_kex_init(m)" in inspect.getsource(Transport._negotiate_keys)

@@ -174,6 +174,20 @@ class StallAfterKex(Faulty):
         self.hold(link)
 
 
+class OnlyRetired(Faulty):
+    """Offers retired algorithms only, as a server of 2008 would; whatever the client answers, it says nothing more."""
+
+    CIPHERS = "3des-cbc,arcfour"
+
+    def __init__(self, cipher: str = CIPHERS) -> None:
+        super().__init__()
+        self._cipher = cipher
+
+    def play(self, link: socket.socket) -> None:
+        link.sendall(IDENT + kexinit(cipher=self._cipher, mac="hmac-md5"))
+        self.hold(link)
+
+
 class EndlessBanner(Faulty):
     """Sends text before its identification, as RFC 4253 (section 4.2) allows, but without an end.
 

@@ -32,6 +32,7 @@ class StandIn:
         self.folder = folder
         self.address = address
         self.port = 0
+        self.log = folder / "stand-in.log"
         self.accounts = {account.name: account for account in accounts}
         self.host_keys: dict[str, Key] = {}
         self._authorized: dict[str, list[str]] = {}
@@ -64,6 +65,7 @@ class StandIn:
     def start(self) -> None:
         """Start, and return when it listens."""
         self.host_keys["ed25519"] = make_key(self.folder / "host_ed25519")
+        self.log.touch()
         self._thread = threading.Thread(target=self._loop.run_forever, name="stand-in", daemon=True)
         self._thread.start()
         self._server = asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result()
@@ -144,7 +146,11 @@ class _Login(asyncssh.SSHServer):
 
     def validate_password(self, username: str, password: str) -> bool:
         account = self._server.accounts.get(username)
-        return account is not None and account.password == password
+        good = account is not None and account.password == password
+        if not good:
+            with self._server.log.open("a") as log:
+                log.write(f"Failed password for {username}\n")  # in sshd's words
+        return good
 
     def public_key_auth_supported(self) -> bool:
         return True

@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import hostshell
 from tests.support import processes
+from tests.support.endings import ended, ended_or_named, with_command
 from tests.support.six_hosts import SixHosts
 
 PATIENCE = 60.0  # seconds for a process to end; far more than it takes
@@ -36,29 +37,6 @@ def mark(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv(name, "1")
     yield f"{name}=1"
     assert ended(lambda: processes.carrying(f"{name}=1") - {os.getpid()})
-
-
-def ended(which: Callable[[], set[int]]) -> bool:
-    """Whether ``which`` finds no process, after a moment."""
-    deadline = time.monotonic() + 10
-    while which():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def with_command(text: str) -> set[int]:
-    """The processes whose command line holds ``text`` (words are separated by NUL)."""
-    found = set()
-    for process in processes.processes():
-        try:
-            line = Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.add(process.pid)
-    return found
 
 
 @pytest.fixture
@@ -336,7 +314,7 @@ def test_ctrl_c_ends_the_remote_commands_and_gives_130(base: list[str]) -> None:
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "3 cancelled" in err
-    assert ended(lambda: with_command("sleep\x006777"))
+    assert ended_or_named(lambda: with_command("sleep\x006777"), err)
 
 
 def test_ctrl_c_in_a_script_stops_the_line(base: list[str]) -> None:
@@ -346,7 +324,7 @@ def test_ctrl_c_in_a_script_stops_the_line(base: list[str]) -> None:
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert ended(lambda: with_command("sleep\x006778"))
+    assert ended_or_named(lambda: with_command("sleep\x006778"), err, waited=False)
 
 
 @pytest.mark.parametrize("after", [0.15, 0.25, 0.35, 0.45])
@@ -360,7 +338,7 @@ def test_ctrl_c_while_all_is_still_starting_shows_no_traceback(base: list[str], 
         _, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err
     assert process.returncode in (130, -signal.SIGINT), err
-    assert ended(lambda: with_command("sleep\x006779"))
+    assert ended_or_named(lambda: with_command("sleep\x006779"), err)
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

@@ -23,6 +23,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.accounts import Account
+from tests.support.endings import ended, ended_or_named, with_command
 from tests.support.keys import Key
 from tests.support.running import host_section, write_inventory
 from tests.support.six_hosts import SixHosts
@@ -183,26 +184,6 @@ def prompt(open_terminal: Open, six_hosts: SixHosts) -> Open:
     return start
 
 
-def ended(which: Callable[[], set[int]]) -> bool:
-    """Whether ``which`` finds no process, after a moment."""
-    deadline = time.monotonic() + 10
-    while which():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
-def with_command(text: str) -> set[int]:
-    """The processes whose command line holds ``text`` (words are separated by NUL)."""
-    found = set()
-    for process in processes.processes():
-        with contextlib.suppress(OSError):
-            if text in Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace"):
-                found.add(process.pid)
-    return found
-
-
 # --- the two lines ---
 
 
@@ -297,7 +278,7 @@ def test_ctrl_c_ends_the_remote_command_and_brings_the_prompt_back(prompt: Open,
         terminal.type(CTRL_C)
     terminal.wait_for("3 cancelled in ")
     terminal.wait_for_prompt()
-    assert ended(lambda: with_command(f"sleep\x00{seconds}"))
+    assert ended_or_named(lambda: with_command(f"sleep\x00{seconds}"), terminal.plain, waited=times == 1)
     assert "h1: again" in terminal.run("batch_run -h h1 -cmd 'echo again'")
 
 
@@ -308,7 +289,7 @@ def test_ctrl_c_pressed_again_and_again_brings_the_prompt_back_and_leaves_nothin
         terminal.wait_for(f"{host}: up-{host}")
     terminal.type(CTRL_C * 5)
     terminal.wait_for_prompt()
-    assert ended(lambda: with_command("sleep\x006109")) or "may still run on" in terminal.plain
+    assert ended_or_named(lambda: with_command("sleep\x006109"), terminal.plain, waited=False)
     assert "h1: again" in terminal.run("batch_run -h h1 -cmd 'echo again'")
 
 

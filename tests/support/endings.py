@@ -1,0 +1,45 @@
+"""Whether what was stopped has really ended, on a machine where we are root and where we are not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.support import processes
+from tests.support.accounts import can_make_users
+
+
+def ended(which: Callable[[], set[int]]) -> bool:
+    """Whether ``which`` finds no process, after a moment."""
+    deadline = time.monotonic() + 10
+    while which():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def with_command(text: str) -> set[int]:
+    """The processes whose command line holds ``text`` (words are separated by NUL)."""
+    found = set()
+    for process in processes.processes():
+        try:
+            line = Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace")
+        except OSError:
+            continue
+        if text in line:
+            found.add(process.pid)
+    return found
+
+
+def ended_or_named(which: Callable[[], set[int]], said: str, *, waited: bool = True) -> bool:
+    """Whether what was cancelled has ended. Without root our servers force a command on each login, and OpenSSH sends
+    no signal to those; and a second Ctrl-C (not ``waited``) does not wait for any: then hostshell has to say so, and
+    what ``which`` finds is ended here.
+    """
+    if (can_make_users() and waited) or not which():
+        return ended(which)
+    named = "may still run on" in said
+    processes.end_all(which)
+    return named

@@ -1,0 +1,256 @@
+"""What a long session and a killed one leave behind: nothing that grows, no process, no temporary file."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hostshell.engine.pool import Pool
+from hostshell.session import Session
+from tests.support import processes
+from tests.support.accounts import Account
+from tests.support.keys import Key, make_key
+from tests.support.running import host_section, ping, run, session_on, write_inventory, write_known_hosts
+from tests.support.sshd import Sshd
+
+PATIENCE = 60.0  # seconds for a process to end; far more than it takes
+HOSTSHELL = [sys.executable, "-m", "hostshell"]
+HUGE = 200_000_000_000  # bytes of a sparse file: far more than can be copied before the signal comes
+
+
+def settled(holds: Callable[[], bool]) -> bool:
+    """Whether ``holds`` becomes true within a moment."""
+    deadline = time.monotonic() + 10
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# --- a long session ---
+
+
+def used(session: Session) -> dict[str, tuple[int, int]]:
+    """Threads and descriptors, by process: ours and each worker's."""
+    found = {"main": (threading.active_count(), len(os.listdir("/proc/self/fd")))}
+    for number, member in session._pool._members.items():  # type: ignore[attr-defined]
+        folder = Path(f"/proc/{member.process.pid}")
+        found[f"worker {number}"] = (len(os.listdir(folder / "task")), len(os.listdir(folder / "fd")))
+    return found
+
+
+def not_more(session: Session, early: dict[str, tuple[int, int]]) -> bool:
+    """Whether no process uses more threads or descriptors than it did, after a moment."""
+
+    def holds() -> bool:
+        now = used(session)
+        return now.keys() == early.keys() and all(
+            late <= before for name in now for late, before in zip(now[name], early[name], strict=True)
+        )
+
+    return settled(holds)
+
+
+def test_a_hundred_and_fifty_failed_logins_leave_no_thread_and_no_descriptor(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account]
+) -> None:  # row 28
+    stranger = make_key(tmp_path / "stranger")
+    inventory = write_inventory(
+        tmp_path, *(host_section(f"n{number:02}", sshd, accounts[0], stranger) for number in range(30))
+    )
+    known = write_known_hosts(tmp_path, sshd.known_hosts_line)
+    with Session(inventory, known_hosts=known, pool=Pool(2)) as session:
+        early: dict[str, tuple[int, int]] = {}
+        for _ in range(5):
+            found = ping(session, "n[00-29]")
+            assert {found.kind(name) for name in found.finished} == {"auth"}
+            if not early:
+                time.sleep(0.5)  # what the first round opened and will close
+                early = used(session)
+        assert not_more(session, early), (early, used(session))
+
+
+def test_failed_connects_of_every_kind_leave_no_thread_and_no_descriptor(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    places = {"refused": "address = 127.0.0.1\nport = 1", "dns": "address = no-such-host.invalid"}
+    sections = [f"[host:{name}]\n{where}\nuser = nobody\npassword = x\n" for name, where in places.items()]
+    unknown = host_section("unknown", sshd, accounts[0], client_key, address="localhost")
+    with Session(
+        write_inventory(tmp_path, *sections, unknown), known_hosts=write_known_hosts(tmp_path), pool=Pool(2)
+    ) as session:
+        early: dict[str, tuple[int, int]] = {}
+        for _ in range(20):
+            found = ping(session, "refused,dns,unknown")
+            assert {name: found.kind(name) for name in found.finished} == {
+                "refused": "refused",
+                "dns": "dns",
+                "unknown": "hostkey",
+            }
+            if not early:
+                time.sleep(0.5)
+                early = used(session)
+        assert not_more(session, early), (early, used(session))
+
+
+def test_fifteen_hundred_commands_leave_no_thread_and_no_descriptor(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:  # row 28
+    names = [f"n{number}" for number in range(10)]
+    with session_on(tmp_path, sshd, accounts[0], client_key, names) as session:
+        early: dict[str, tuple[int, int]] = {}
+        for number in range(150):
+            found = run(session, f"echo {number}; exit {number % 2}", "n[0-9]")
+            assert found.out == {name: [str(number)] for name in names}
+            if number == 9:
+                time.sleep(0.5)
+                early = used(session)
+        assert not_more(session, early), (early, used(session))
+
+
+# --- a killed one ---
+
+
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A temporary folder of its own for every hostshell of a test."""
+    folder = tmp_path / "tmp"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def mark(clean_home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A mark in the environment of every hostshell of a test; at the end nothing that carries it may run."""
+    name = f"HS_BOUNDS_{secrets.token_hex(8)}"
+    monkeypatch.setenv(name, "1")
+    yield f"{name}=1"
+    left = processes.carrying(f"{name}=1") - {os.getpid()}
+    processes.end_all(lambda: processes.carrying(f"{name}=1") - {os.getpid()})
+    assert not left
+
+
+def started(*words: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [*HOSTSHELL, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def killed(process: subprocess.Popen[str], mark: str, how: signal.Signals) -> None:
+    """Send the signal to hostshell alone, and see all of its processes end."""
+    process.send_signal(how)
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == (-how if how == signal.SIGKILL else 128 + how)
+    assert "Traceback" not in err
+    assert settled(lambda: not processes.carrying(mark) - {os.getpid()})
+
+
+ENDINGS = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+
+
+@pytest.fixture
+def one(tmp_path: Path, sshd: Sshd, accounts: list[Account], client_key: Key) -> list[str]:
+    """How to name one host that is known."""
+    inventory = write_inventory(tmp_path, host_section("a", sshd, accounts[0], client_key))
+    return ["-i", inventory, "--known-hosts", write_known_hosts(tmp_path, sshd.known_hosts_line)]
+
+
+@ENDINGS
+def test_a_killed_hostshell_leaves_no_temporary_file(
+    scratch: Path, mark: str, one: list[str], how: signal.Signals
+) -> None:
+    process = started(*one, "batch_run", "-h", "a", "-cmd", "echo up; exec sleep 30")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "a: up\n"
+    killed(process, mark, how)
+    assert settled(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
+
+
+def test_a_command_of_a_hostshell_that_was_killed_outright_does_not_go_on(mark: str, one: list[str]) -> None:
+    process = started(*one, "batch_run", "-h", "a", "-cmd", "echo up; exec sleep 6883")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "a: up\n"
+    killed(process, mark, signal.SIGKILL)
+    assert settled(lambda: not commands("sleep\x006883"))
+
+
+@ENDINGS
+def test_a_killed_demo_leaves_no_server_no_command_and_no_folder(scratch: Path, mark: str, how: signal.Signals) -> None:
+    process = started("--demo", "-c", "batch_run -h h1 -cmd 'echo up; exec sleep 6881'")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "h1: up\n"
+    killed(process, mark, how)
+    assert settled(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
+    assert settled(lambda: not commands("sleep\x006881"))
+
+
+def commands(text: str) -> set[int]:
+    """The processes whose command line holds ``text`` (words are separated by NUL)."""
+    found = set()
+    for process in processes.processes():
+        try:
+            if text in Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace"):
+                found.add(process.pid)
+        except OSError:
+            continue
+    return found
+
+
+@ENDINGS
+def test_a_download_that_is_killed_leaves_no_part_of_it_here(
+    tmp_path: Path, scratch: Path, mark: str, one: list[str], accounts: list[Account], how: signal.Signals
+) -> None:
+    huge = accounts[0].home / "huge"
+    try:
+        with huge.open("wb") as file:
+            file.truncate(HUGE)
+        huge.chmod(0o644)
+        out = tmp_path / "out"
+        process = started(*one, "batch_scp", "-h", "a", "-action", "get", "-remote", str(huge), "-local", f"{out}/")
+        assert settled(lambda: any(path.is_file() for path in out.rglob("*")))
+        killed(process, mark, how)
+        assert settled(lambda: not any(path.is_file() for path in out.rglob("*"))), list(out.rglob("*"))
+        assert not list(scratch.iterdir())
+    finally:
+        huge.unlink()
+
+
+@ENDINGS
+def test_an_upload_that_is_killed_leaves_no_part_of_it_there(
+    tmp_path: Path, scratch: Path, mark: str, one: list[str], accounts: list[Account], how: signal.Signals
+) -> None:
+    huge = tmp_path / "huge"
+    with huge.open("wb") as file:
+        file.truncate(HUGE)
+    there = accounts[0].home
+
+    def parts() -> list[str]:
+        return [name for name in os.listdir(there) if "huge" in name]
+
+    process = started(*one, "batch_scp", "-h", "a", "-action", "put", "-local", str(huge), "-remote", "~/")
+    assert settled(lambda: bool(parts()))
+    killed(process, mark, how)
+    left = parts()
+    settled(lambda: not parts())
+    try:
+        assert not parts(), left
+    finally:
+        for name in parts():
+            (there / name).unlink()
+    assert not list(scratch.iterdir())
