@@ -56,11 +56,11 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 def _open_streams() -> None:
     """Python has no stream where the caller has closed the descriptor (``<&-``, some daemons): then it is /dev/null."""
     if sys.stdin is None:
-        sys.stdin = open(os.devnull)  # noqa: SIM115
+        sys.stdin = open(os.devnull)  # noqa: SIM115  # for the whole run
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # for the whole run
     if sys.stderr is None:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for the whole run
 
 
 def _leave(code: int) -> NoReturn:

@@ -8,7 +8,6 @@ import pickle
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -33,6 +32,7 @@ from hostshell import (
 from hostshell.core.errors import EngineError
 from tests.support import processes
 from tests.support.accounts import can_make_users
+from tests.support.endings import ended, with_command
 from tests.support.six_hosts import SixHosts
 
 ROOT = Path(hostshell.__file__).parent.parent
@@ -237,35 +237,16 @@ def test_nothing_runs_before_the_first_event_is_taken(session: Session, six_host
     assert last(session.run("test ! -e ~/motd.txt", hosts="h1")).ok == 1
 
 
-def running(text: str) -> set[int]:
-    """The processes that have ``text`` in their command line (words are separated by NUL)."""
-    found = set()
-    for process in processes.processes():
-        try:
-            line = Path(f"/proc/{process.pid}/cmdline").read_text(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.add(process.pid)
-    return found
-
-
 def gone(text: str) -> bool:
     if not can_make_users():  # as above; that it is told is the example's part
-        processes.end_all(lambda: set(running(text)))
-        return True
-    deadline = time.monotonic() + 10
-    while running(text):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+        processes.end_all(lambda: with_command(text))
+    return ended(lambda: with_command(text))
 
 
 def close_it(session: Session, command: str) -> None:
     with closing(session.run(command, hosts="h1,h2,db01")) as events:  # type: ignore[type-var]
         wait_for_output(events, 3)
-        assert len(running(f"sleep\0{command.split()[-1]}")) == 3
+        assert len(with_command(f"sleep\0{command.split()[-1]}")) == 3
 
 
 def leave_the_loop(session: Session, command: str) -> None:
