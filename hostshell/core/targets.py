@@ -157,11 +157,6 @@ def unknown_host(name: str, catalog: Catalog) -> TargetError:
     return TargetError(f"unknown host {_shown(name)}", _host_hint(name, catalog, "-g "))
 
 
-def unknown_group(name: str, catalog: Catalog) -> TargetError:
-    """The error for a group that nobody knows, with the nearest name as its hint."""
-    return TargetError(f"unknown group {_shown(name)}", _group_hint(name, catalog))
-
-
 def _taken(name: str, excluded: Collection[str], catalog: Catalog) -> bool:
     if name in excluded:
         return True

@@ -105,7 +105,7 @@ class HomeFiles(asyncssh.SFTPServer):
         file.ours = ours
         return file
 
-    def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> object:  # noqa: ARG002
+    def open56(self, path: bytes, desired_access: int, flags: int, attrs: asyncssh.SFTPAttrs) -> object:  # noqa: ARG002 -- asyncssh's
         raise asyncssh.SFTPOpUnsupported("demo host: SFTP version 3 only")
 
     def read(self, file_obj: object, offset: int, size: int) -> bytes:

@@ -21,7 +21,6 @@ from hostshell.shell.tables import table
 
 MOST_COMPARED = 10_000  # names among which the nearest is looked for: difflib is slow
 MOST_FOLDED = 60  # characters of a folded list in a prompt or a cell
-PIPE_WIDTH = 10_000  # columns of a table that nobody sees on a terminal: nothing wraps
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostshell.core.errors import TargetError
-from hostshell.core.targets import Moment, Targets, parse_moment, resolve, unknown_group, unknown_host
+from hostshell.core.targets import Moment, Targets, parse_moment, resolve, unknown_host
 
 WEB = tuple(f"web{number:02}" for number in range(1, 21))
 
@@ -255,7 +255,6 @@ def test_without_an_inventory_the_hint_says_what_works() -> None:
 
 def test_other_rooms_can_make_the_same_errors() -> None:
     assert unknown_host("wbe01", Known()).hint == "did you mean web01?"
-    assert unknown_group("prdo", Known()).hint == "did you mean prod?"
 
 
 # --- hosts of the moment ---
