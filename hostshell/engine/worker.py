@@ -18,6 +18,7 @@ from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 
 from hostshell.core.events import Failure, Status, Stream
+from hostshell.core.explain import why_it_failed
 from hostshell.core.model import Get, Host, Ping, Put, Run
 from hostshell.core.turns import (
     Begin,
@@ -35,7 +36,7 @@ from hostshell.core.turns import (
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection, Connector
 from hostshell.ssh.execute import Ending, Execution, Refused, open_session
-from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, TurnStopped
+from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
 from hostshell.ssh.stopping import Stopper
 
 OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
@@ -155,6 +156,10 @@ class Turn:
             except LinkLost as error:
                 # an idle connection may have died unseen; as long as no command was sent, a new one is the same turn
                 if error.started or not warm or self.stopped():
+                    if isinstance(error, NoSession) and not self.stopped():
+                        self._worker.drop(connection)
+                        hint = "is its PAM or systemd-logind slow? --connect-timeout sets the limit"
+                        raise ConnectFailed(Failure("timeout", f"logged in, but {error}", hint)) from None
                     raise
                 self._worker.drop(connection)
                 connection, warm = self._worker.connection(self.order.host, self.stopped)
@@ -175,7 +180,9 @@ class Turn:
             case Run(command):
                 execution = Execution(connection.transport, command, self._print, self.stopped, patience=patience)
                 try:
-                    return self._command_ended(execution.run())
+                    ending = execution.run()
+                    connection.note_own_command()
+                    return self._command_ended(ending)
                 except Refused as error:
                     return Ended(self.order.turn, "failed", failure=Failure("exit", str(error)))
             case Put() | Get():
@@ -215,7 +222,9 @@ class Turn:
                 failure=Failure("signal", f"killed by signal {ending.signal}"),
             )
         if ending.exit_code != 0:
-            return Ended(number, "failed", ending.exit_code, failure=Failure("exit", f"exit code {ending.exit_code}"))
+            hint = why_it_failed(ending.exit_code, ending.head)
+            failure = Failure("exit", f"exit code {ending.exit_code}", hint)
+            return Ended(number, "failed", ending.exit_code, failure=failure)
         return Ended(number, "ok", 0)
 
 

@@ -21,6 +21,7 @@ from hostshell.ssh.hostkeys import algorithm_order, decide
 from hostshell.ssh.keystore import KeyStores
 from hostshell.ssh.knownhosts import HostKey
 from hostshell.ssh.link import Link, LinkFlood, tune
+from hostshell.ssh.packets import Packets, farewell, has_own_command, listen, packets_of
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.userauth import attempt
 
@@ -45,11 +46,18 @@ class Connection:
         self.transport = transport
         self.link = link
         self.notes: list[str] = []
+        self._told_of_command = False
 
     @property
     def alive(self) -> bool:
         """False as soon as the transport's thread has seen the link end."""
         return bool(self.transport.is_active())
+
+    def note_own_command(self) -> None:
+        """Once a command has run: note, once a connection, where the server runs one of its own instead."""
+        if not self._told_of_command and has_own_command(self.transport):
+            self._told_of_command = True
+            self.notes.append("authorized_keys binds this key to a command of its own; what ran may not be yours")
 
     def close(self) -> None:
         """End the connection and give everything back; safe from any thread, more than once."""
@@ -79,8 +87,8 @@ class Connector:
         link = Link(sock, deadline)
         try:
             tune(sock, host.keepalive)
-            transport = paramiko.Transport(link)  # type: ignore[arg-type]  # a socket-like object is documented to do
-            _keep_offer(transport)
+            transport = paramiko.Transport(link, packetizer_class=Packets)  # type: ignore[arg-type]  # any socket-like object does
+            listen(transport)
             options = transport.get_security_options()
             options.ciphers = CIPHERS
             options.digests = DIGESTS
@@ -234,7 +242,11 @@ class _Login:
             )
         # sshd hangs up after MaxAuthTries; whether this was that or the link, the password may have been heard
         return ConnectFailed(
-            Failure("auth", f"the server ended the connection during the login ({self._tried()})", _AUTH_HINT),
+            Failure(
+                "auth",
+                f"the server ended the connection during the login ({self._tried()}){farewell(self.transport)}",
+                _AUTH_HINT,
+            ),
             password_refused=self.password_refused or "the password" in self.tried,
         )
 
@@ -272,6 +284,9 @@ def _handshake_failed(transport: paramiko.Transport, link: Link, error: BaseExce
             )
         )
     if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+        if str(error).startswith("Incompatible version"):
+            what = f"the server speaks an old version of SSH ({_reason(error)})"
+            return ConnectFailed(Failure("algorithms", what, "only version 2 is safe; update the server"))
         return ConnectFailed(
             Failure(
                 "algorithms",
@@ -283,28 +298,49 @@ def _handshake_failed(transport: paramiko.Transport, link: Link, error: BaseExce
         return ConnectFailed(
             Failure("refused", "the server sent too much text instead of an SSH banner", "is that port really sshd's?")
         )
-    if not greeted and link.received and not isinstance(error, (EOFError, ConnectionError)) and not _cut(error):
-        return ConnectFailed(Failure("refused", "what answers there does not speak SSH", "is that port really sshd's?"))
+    return _hung_up(transport, link, error)
+
+
+def _hung_up(transport: paramiko.Transport, link: Link, error: BaseException | None) -> ConnectFailed:
+    """The server closed the connection before the login: in its own words where it gave any."""
+    said = "" if transport.remote_version else link.first.decode("utf-8", "replace").strip()
+    if said.startswith("Not allowed at this time"):  # OpenSSH 9.8 and later
+        return ConnectFailed(
+            Failure(
+                "refused",
+                "the server turns this machine away for a while (PerSourcePenalties)",
+                "too many failed logins from here, perhaps; wait, and correct what fails",
+            )
+        )
+    if said and not said.startswith("Exceeded MaxStartups") and not _is_banner(said):
+        if not isinstance(error, (EOFError, ConnectionError)) and not _cut(error):
+            what = "what answers there does not speak SSH"
+            return ConnectFailed(Failure("refused", what, "is that port really sshd's?"))
+        line = said.splitlines()[0][:80]
+        return ConnectFailed(
+            Failure("refused", f'the server said "{line}" and closed the connection', "is that port really sshd's?"),
+            retriable=True,
+        )
+    why = farewell(transport)
+    if transport.remote_version and not why and isinstance(error, paramiko.SSHException) and str(error) != _CLOSED:
+        what = f"the SSH handshake failed: {str(error)[:100]}"
+        return ConnectFailed(Failure("refused", what, "is a middlebox in the way, or the server broken?"))
     # sshd drops connections at random beyond MaxStartups; what happened then looks just like this
     return ConnectFailed(
         Failure(
             "refused",
-            "the server closed the connection during the SSH handshake",
+            f"the server closed the connection during the SSH handshake{why}",
             "too many connections at once (MaxStartups), or a firewall; a lower -f may help",
         ),
         retriable=True,
     )
 
 
-def _keep_offer(transport: paramiko.Transport) -> None:
-    """Make the transport keep the server's KEXINIT, which paramiko drops when nothing in it will do."""
-    plain = transport._parse_kex_init  # type: ignore[attr-defined]
+_CLOSED = "Negotiation failed."  # what paramiko says when the link ended and it does not know why
 
-    def parse(message: paramiko.Message) -> None:
-        transport.hostshell_offer = message.asbytes()  # type: ignore[attr-defined]
-        plain(message)
 
-    transport._parse_kex_init = parse  # type: ignore[attr-defined]
+def _is_banner(text: str) -> bool:
+    return "SSH-".startswith(text[:4])
 
 
 # the word in paramiko's reason, and the list of the server's KEXINIT (RFC 4253, section 7.1) that it is about
@@ -314,7 +350,7 @@ _LISTS = {"kex": 0, "host key": 1, "cipher": 3, "mac": 5}
 def _offered(transport: paramiko.Transport, reason: str) -> str:
     """What the server offered of the kind that failed; "" where that is not known."""
     index = next((index for word, index in _LISTS.items() if word in reason), None)
-    raw = getattr(transport, "hostshell_offer", None)
+    raw = packets_of(transport).offer
     if index is None or not raw:
         return ""
     message = paramiko.Message(raw[16:])  # after the cookie

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import paramiko
-from paramiko.common import MSG_CHANNEL_REQUEST, cMSG_CHANNEL_REQUEST
+from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from hostshell.core.events import Stream
-from hostshell.ssh.failures import LinkLost, TurnStopped
+from hostshell.core.explain import HEAD
+from hostshell.ssh.failures import LinkLost, NoSession, TurnStopped
+from hostshell.ssh.packets import farewell
 from hostshell.ssh.stopping import Stopper
 
 PIECE = 64 * 1024  # bytes of output passed on at once
@@ -34,13 +36,14 @@ class Refused(Exception):
 class Ending:
     """How a command ended: ``exit_code``, or ``signal`` (without "SIG"), or neither where it was stopped.
 
-    ``stopped``: we were told to stop. ``may_still_run``: its end was not seen.
+    ``stopped``: we were told to stop. ``may_still_run``: its end was not seen. ``head``: how its output began.
     """
 
     exit_code: int | None = None
     signal: str | None = None
     stopped: bool = False
     may_still_run: bool = False
+    head: bytes = b""
 
 
 def open_session(transport: paramiko.Transport, patience: float) -> paramiko.Channel:
@@ -50,12 +53,14 @@ def open_session(transport: paramiko.Transport, patience: float) -> paramiko.Cha
     except paramiko.ChannelException as error:
         raise Refused(f"the server opens no session: {error.args[-1]}") from None
     except (paramiko.SSHException, OSError, EOFError) as error:
-        raise LinkLost(_ended(error), started=False) from None
+        if transport.is_active():
+            raise NoSession("the server opened no session in time") from None
+        raise LinkLost(_ended(transport, error), started=False) from None
 
 
-def _ended(error: BaseException) -> str:
+def _ended(transport: paramiko.Transport, error: BaseException) -> str:
     reason = str(error)
-    return f"the link ended: {reason}" if reason else "the link ended"
+    return f"the link ended{farewell(transport) or (f': {reason}' if reason else '')}"
 
 
 def _gone(transport: paramiko.Transport) -> bool:
@@ -107,13 +112,13 @@ class Execution:
         self._emit = emit
         self._stopped = stopped
         self._bell = _Bell()
+        self._head = b""
 
     def run(self) -> Ending:
         """Run the command to its end.
 
         Raises `LinkLost` (with ``started`` telling whether the command may have begun), `Refused`, `TurnStopped`.
         """
-        listen_for_signals(self._transport)
         channel = open_session(self._transport, self._patience)
         try:
             with self._stopped.calling(self._bell.set):
@@ -130,17 +135,20 @@ class Execution:
         channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.status_event = self._bell  # type: ignore[assignment]
+        channel.event = self._bell  # type: ignore[assignment]
         try:
-            channel.exec_command(command)
+            send_exec(channel, command)
             channel.shutdown_write()  # a command that reads its standard input sees the end at once
         except (paramiko.SSHException, OSError, EOFError) as error:
             if _gone(self._transport):
-                raise LinkLost(_ended(error), started=True) from None
+                raise LinkLost(_ended(self._transport, error), started=True) from None
             raise Refused("the server refused to run a command") from None
         return self._follow(channel)
 
     def _follow(self, channel: paramiko.Channel) -> Ending:
+        """To the command's end. The answer to the request comes with the output: nothing waits for it alone."""
         exited: float | None = None
+        unanswered_until = time.monotonic() + self._patience
         while True:
             if self._stopped():
                 return self._halt(channel)
@@ -151,21 +159,28 @@ class Execution:
                 self._drain(channel)
                 code, signal = exit_code(channel), exit_signal(channel)
                 if code is not None or signal is not None:
-                    return Ending(code, signal)
-                if not self._transport.is_active():
-                    raise LinkLost("the link ended while the command ran", started=True)
+                    return Ending(code, signal, head=self._head)
+                if _gone(self._transport):
+                    raise self._lost()
+                if not channel.event_ready:
+                    raise Refused("the server refused to run a command")
                 raise LinkLost("the server closed the session without an exit status", started=True)
             if not self._transport.is_active():
-                raise LinkLost("the link ended while the command ran", started=True)
+                raise self._lost()
+            if not channel.event_ready and not moved and time.monotonic() >= unanswered_until:
+                raise LinkLost("the server did not answer the request to run a command", started=True)
             if done:
                 now = time.monotonic()
                 if exited is None or moved:
                     exited = now
                 elif now - exited >= LINGER:
-                    return Ending(code, signal)
+                    return Ending(code, signal, head=self._head)
                 self._bell.wait(LINGER / 3)
             elif not moved:
                 self._bell.wait(1.0)
+
+    def _lost(self) -> LinkLost:
+        return LinkLost(f"the link ended while the command ran{farewell(self._transport)}", started=True)
 
     def _drain(self, channel: paramiko.Channel) -> bool:
         """Pass on what has come, a piece of each stream in turn. ``emit`` may block: then the window closes."""
@@ -173,15 +188,20 @@ class Execution:
         while not self._stopped():
             again = False
             if channel.recv_stderr_ready():
-                self._emit("stderr", channel.recv_stderr(PIECE))
+                self._pass_on("stderr", channel.recv_stderr(PIECE))
                 again = True
             if channel.recv_ready():
-                self._emit("stdout", channel.recv(PIECE))
+                self._pass_on("stdout", channel.recv(PIECE))
                 again = True
             if not again:
                 break
             moved = True
         return moved
+
+    def _pass_on(self, stream: Stream, data: bytes) -> None:
+        if len(self._head) < HEAD:
+            self._head += data[: HEAD - len(self._head)]
+        self._emit(stream, data)
 
     def _halt(self, channel: paramiko.Channel) -> Ending:
         for name, patience in (("TERM", TERM_PATIENCE), ("KILL", KILL_PATIENCE)):
@@ -222,25 +242,19 @@ def exit_signal(channel: paramiko.Channel) -> str | None:
     return getattr(channel, "hostshell_signal", None)
 
 
-def listen_for_signals(transport: paramiko.Transport) -> None:
-    """Make the transport keep the ``exit-signal`` message, which paramiko drops (it would look like a lost link)."""
-    table = transport._channel_handler_table  # type: ignore[attr-defined]
-    plain = type(transport)._channel_handler_table[MSG_CHANNEL_REQUEST]  # type: ignore[attr-defined]
-    if table.get(MSG_CHANNEL_REQUEST) is not plain:
-        return
+def send_exec(channel: paramiko.Channel, command: bytes) -> None:
+    """Ask the server to run ``command`` (RFC 4254, section 6.5) without waiting for its answer.
 
-    def handle(channel: paramiko.Channel, message: paramiko.Message) -> None:
-        start = message.packet.tell()
-        if message.get_binary() == b"exit-signal":
-            message.get_boolean()
-            name = message.get_binary().decode("ascii", "replace").removeprefix("SIG")
-            channel.hostshell_signal = name[:32]  # type: ignore[attr-defined]
-            channel.status_event.set()
-            return
-        message.packet.seek(start)
-        plain(channel, message)
-
-    transport._channel_handler_table = {**table, MSG_CHANNEL_REQUEST: handle}  # type: ignore[attr-defined]
+    paramiko's call waits for the answer, for ever. It arrives as ``channel.event_ready``, or the channel is closed.
+    """
+    message = paramiko.Message()
+    message.add_byte(cMSG_CHANNEL_REQUEST)
+    message.add_int(channel.remote_chanid)
+    message.add_string("exec")
+    message.add_boolean(True)
+    message.add_string(command)
+    channel.event_ready = False
+    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
 
 
 def send_signal(channel: paramiko.Channel, name: str) -> None:

@@ -50,3 +50,10 @@ class LinkLost(Exception):
     def __init__(self, message: str, *, started: bool) -> None:
         super().__init__(message)
         self.started = started
+
+
+class NoSession(LinkLost):
+    """The link stands, but the server opened no session on it in time: nothing ran."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, started=False)

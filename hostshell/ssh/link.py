@@ -13,6 +13,7 @@ import time
 
 READ_SIZE = 128 * 1024  # bytes asked of the kernel at once; paramiko itself reads a packet in two small pieces
 PATIENCE = 30.0  # seconds that an idle read waits; paramiko's own 0.1 s wakes every idle connection ten times a second
+FIRST = 256  # bytes of the connection's beginning that are kept: what a server that will not have us says there
 SHAKE_BUDGET = 512 * 1024  # bytes that a server may send before the handshake is over
 
 # milliseconds that sent data may stay unacknowledged before the kernel calls the link dead (Linux, RFC 5482)
@@ -32,7 +33,7 @@ class Link:
 
     ``deadline`` (seconds on `time.monotonic`, None: no limit) bounds every wait, however slowly bytes drip in:
     paramiko's own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the deadline that
-    ended the link. ``budget`` is how many bytes may come before it is set to None.
+    ended the link. ``budget`` is how many bytes may come before it is set to None. ``first``: how the connection began.
     """
 
     def __init__(self, sock: socket.socket, deadline: float | None = None, budget: int | None = SHAKE_BUDGET) -> None:
@@ -44,6 +45,7 @@ class Link:
         self.budget = budget
         self.expired = False
         self.received = 0
+        self.first = b""
         self._readable = select.poll()
         self._readable.register(sock, select.POLLIN)
         self._writable = select.poll()
@@ -85,6 +87,8 @@ class Link:
                 if self._closed:
                     return
                 raise
+            if self.received < FIRST:
+                self.first += data[: FIRST - self.received]
             self.received += len(data)
             if self.budget is not None:
                 self.budget -= len(data)

@@ -9,7 +9,8 @@ from paramiko.agent import AgentSSH
 from paramiko.auth_handler import AuthHandler
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.channel import Channel
-from paramiko.common import MSG_CHANNEL_REQUEST
+from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
+from paramiko.packet import Packetizer
 from paramiko.transport import Transport
 
 
@@ -74,7 +75,7 @@ def test_the_classic_transport_makes_its_event_before_it_asks() -> None:
 
 
 def test_the_wait_for_bytes_takes_our_sockets_time_out_and_errors() -> None:
-    source = inspect.getsource(paramiko.packet.Packetizer.read_all)
+    source = inspect.getsource(Packetizer.read_all)
     assert "except socket.timeout" in source
     assert "except socket.error" in source
 
@@ -86,5 +87,28 @@ def test_a_login_attempt_asks_for_the_service_by_the_methods_that_we_override() 
     assert list(inspect.signature(AuthHandler.wait_for_response).parameters) == ["self", "event"]
 
 
-def test_the_servers_offer_is_parsed_by_a_method_that_an_instance_may_replace() -> None:
-    assert "self._parse_kex_init(m)" in inspect.getsource(Transport._negotiate_keys)
+def test_every_packet_comes_through_the_methods_that_we_bound() -> None:
+    assert "self.packetizer.read_message()" in inspect.getsource(Transport.run)
+    source = inspect.getsource(Packetizer.read_message)
+    assert "self.read_all(" in source
+    assert ".recv(" not in source
+    assert list(inspect.signature(Packetizer.read_all).parameters) == ["self", "n", "check_rekey"]
+
+
+def test_a_transport_keeps_what_it_reads_packets_with() -> None:
+    assert "self.packetizer = (packetizer_class or Packetizer)(sock)" in inspect.getsource(Transport.__init__)
+
+
+def test_data_of_a_channel_goes_through_a_table_and_into_buffers_whose_size_is_known() -> None:
+    assert Transport._channel_handler_table[MSG_CHANNEL_DATA] is Channel._feed
+    assert Transport._channel_handler_table[MSG_CHANNEL_EXTENDED_DATA] is Channel._feed_extended
+    pipe = BufferedPipe()
+    pipe.feed(b"four")
+    assert len(pipe) == 4
+    assert "self.in_window_size = window_size" in inspect.getsource(Channel._set_window)
+
+
+def test_the_answer_to_a_request_is_a_flag_and_a_refusal_closes_the_channel() -> None:
+    assert "self.event_ready = True" in inspect.getsource(Channel._request_success)
+    assert "self.event.set()" in inspect.getsource(Channel._request_success)
+    assert "self._close_internal()" in inspect.getsource(Channel._request_failed)

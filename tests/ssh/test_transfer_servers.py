@@ -1,7 +1,5 @@
 """Copies against servers of our own making: disks that fail, names that lie, a protocol that is broken."""
 
-# ruff: noqa: ARG002 - the signatures are those of asyncssh
-
 from __future__ import annotations
 
 import os

@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -364,23 +365,32 @@ def test_nothing_that_a_host_sends_reaches_a_terminal_but_colour(
 # --- shells that are none, and commands that are too much ---
 
 
-def test_a_shell_that_refuses_and_a_forced_command_are_shown_as_they_answer(
+def test_a_shell_that_refuses_and_a_forced_command_are_shown_as_they_answer_and_explained(
     tmp_path: Path, clean_home: Path, accounts: list[Account], client_keys: dict[str, Key]
 ) -> None:  # row 27
-    refusing, forced = client_keys["ed25519"], client_keys["ecdsa"]
+    refusing, forced, closed = client_keys["ed25519"], client_keys["ecdsa"], make_key(tmp_path / "id_third")
+    nologin = shutil.which("nologin", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     with Sshd(tmp_path / "sshd") as server:
-        server.authorize(accounts[0], refusing.public, 'command="echo This account is not available.; exit 1"')
+        server.authorize(accounts[0], refusing.public, f'command="{nologin}"')
         server.authorize(accounts[0], forced.public, 'command="echo only this"')
+        server.authorize(accounts[0], closed.public, 'command="echo down until noon >&2; exit 254"')
         inventory = write_inventory(
             tmp_path,
             host_section("nologin", server, accounts[0], refusing),
             host_section("forced", server, accounts[0], forced),
+            host_section("closed", server, accounts[0], closed),
         )
         with Session(inventory, known_hosts=write_known_hosts(tmp_path, server.known_hosts_line)) as session:
-            found = run(session, "hostname", "nologin,forced")
-    assert found.out == {"nologin": ["This account is not available."], "forced": ["only this"]}
-    assert found.status() == {"nologin": "failed", "forced": "ok"}
-    assert found.finished["nologin"].exit_code == 1
+            found = run(session, "hostname", "nologin,forced,closed")
+            again = run(session, "hostname", "forced")
+    assert found.out["forced"] == ["only this"]
+    assert found.status() == {"nologin": "failed", "forced": "ok", "closed": "failed"}
+    errors = {name: finished.error for name, finished in found.finished.items()}
+    assert errors["nologin"] is not None and "login shell is nologin" in errors["nologin"].hint
+    assert errors["closed"] is not None and "/etc/nologin" in errors["closed"].hint
+    assert any("a command of its own" in note.text for note in found.notes if note.host == "forced")
+    assert again.out["forced"] == ["only this"]
+    assert again.notes == []  # once a connection is enough
 
 
 @pytest.fixture

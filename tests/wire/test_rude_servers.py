@@ -1,0 +1,145 @@
+"""Servers that break the protocol after the handshake: a bound for everything, one sentence, and the others go on."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from hostshell.session import Session
+from tests.support.accounts import Account
+from tests.support.faulty import IDENT, Faulty, Slam
+from tests.support.keys import Key
+from tests.support.rude import (
+    PASSWORD,
+    EndsWithoutStatus,
+    HugePacket,
+    IgnoresWindow,
+    ManyExtensions,
+    ManyQuestions,
+    NeverAnswers,
+    NeverOpens,
+    RefusesCommands,
+    Rude,
+    SaysGoodbye,
+    TurnsAway,
+)
+from tests.support.running import Outcome, host_section, run, write_inventory, write_known_hosts
+from tests.support.sshd import Sshd
+
+LIMIT = 30.0  # seconds for a host's turn: a bound that is missing shows as a status `timeout`
+
+
+@pytest.fixture
+def good(sshd: Sshd, accounts: list[Account], client_key: Key) -> str:
+    return host_section("good", sshd, accounts[0], client_key)
+
+
+def beside_a_good_host(folder: Path, sshd: Sshd, good: str, bad: Faulty) -> Outcome:
+    """Run on a good host and on a bad one, then on the good one again."""
+    section = f"[host:bad]\naddress = {bad.address}\nport = {bad.port}\nuser = anybody\npassword = {PASSWORD}\n"
+    lines = [sshd.known_hosts_line]
+    if isinstance(bad, Rude):
+        lines.append(bad.known_hosts_line())
+    known = write_known_hosts(folder, *lines)
+    with Session(write_inventory(folder, good, section), known_hosts=known) as session:
+        found = run(session, "echo right", "good,bad", connect_timeout=2.0, timeout=LIMIT)
+        assert found.out["good"] == ["right"]
+        assert run(session, "echo again", "good").out == {"good": ["again"]}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("server", "status", "kind", "sentence"),
+    [
+        (NeverOpens, "unreachable", "timeout", "opened no session in time"),
+        (NeverAnswers, "lost", "lost", "did not answer the request"),
+        (RefusesCommands, "failed", "exit", "refused to run a command"),
+        (EndsWithoutStatus, "lost", "lost", "without an exit status"),
+        (IgnoresWindow, "lost", "lost", "more than it was allowed to"),
+        (HugePacket, "lost", "lost", "impossible size"),
+        (SaysGoodbye, "lost", "lost", "maintenance begins"),
+        (TurnsAway, "unreachable", "auth", "Too many authentication failures"),
+        (ManyExtensions, "unreachable", "auth", "more extensions than"),
+        (ManyQuestions, "unreachable", "auth", "more questions than"),
+    ],
+)
+def test_a_server_that_breaks_the_protocol_costs_itself_alone(
+    tmp_path: Path,
+    clean_home: Path,
+    sshd: Sshd,
+    good: str,
+    server: type[Rude],
+    status: str,
+    kind: str,
+    sentence: str,
+) -> None:
+    with server() as rude:
+        found = beside_a_good_host(tmp_path, sshd, good, rude)
+    bad = found.finished["bad"]
+    assert (bad.status, found.kind("bad")) == (status, kind)
+    assert bad.error is not None
+    assert sentence in bad.error.message
+
+
+def test_the_servers_own_manners_are_no_fault(tmp_path: Path, clean_home: Path, sshd: Sshd, good: str) -> None:
+    with Rude() as polite:
+        assert beside_a_good_host(tmp_path, sshd, good, polite).finished["bad"].status == "ok"
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "sentence"),
+    [
+        (b"Not allowed at this time\r\n", "refused", "PerSourcePenalties"),
+        (b"Exceeded MaxStartups\r\n", "refused", "closed the connection during the SSH handshake"),
+        (b"Too many connections from your address\r\n", "refused", 'the server said "Too many connections'),
+        (b"SSH-1.5-ancient\r\n", "algorithms", "old version of SSH (1.5"),
+    ],
+)
+def test_what_a_server_says_before_it_hangs_up_is_told(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, good: str, said: bytes, kind: str, sentence: str
+) -> None:
+    with Slam(said) as server:
+        found = beside_a_good_host(tmp_path, sshd, good, server)
+    bad = found.finished["bad"]
+    assert (bad.status, found.kind("bad")) == ("unreachable", kind)
+    assert bad.error is not None
+    assert sentence in bad.error.message
+
+
+class HugeHello(Faulty):
+    """Announces a packet of two gigabytes as the first of the handshake."""
+
+    def play(self, link: socket.socket) -> None:
+        link.sendall(IDENT + b"\x7f\xff\xff\xf4" + bytes(64))
+        self.hold(link)
+
+
+def test_a_packet_without_measure_is_refused_in_the_handshake_too(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, good: str
+) -> None:
+    with HugeHello() as server:
+        found = beside_a_good_host(tmp_path, sshd, good, server)
+    error = found.finished["bad"].error
+    assert error is not None
+    assert (error.kind, "impossible size" in error.message) == ("refused", True)
+
+
+class Nonsense(Faulty):
+    """Greets, then sends what is no packet."""
+
+    def play(self, link: socket.socket) -> None:
+        link.sendall(IDENT + bytes(range(256)))
+        self.hold(link)
+
+
+def test_nonsense_in_the_handshake_is_not_taken_for_a_full_server(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, good: str
+) -> None:
+    with Nonsense() as server:
+        found = beside_a_good_host(tmp_path, sshd, good, server)
+        assert server.accepted == 1
+    error = found.finished["bad"].error
+    assert error is not None
+    assert (error.kind, error.message[:25]) == ("refused", "the SSH handshake failed:")
