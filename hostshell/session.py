@@ -23,6 +23,7 @@ from hostshell.core.model import (
     Host,
     HostKeyPolicy,
     Job,
+    Ping,
     Put,
     Run,
     Secret,
@@ -302,11 +303,14 @@ class Session:
         preserve: bool = False,
         fanout: int | None = None,
         timeout: float | None = None,
+        connect_timeout: float | None = None,
     ) -> Generator[Event, None, None]:
         """Copy the local file or directory to every host."""
         names = self.targets(_targets(hosts, groups, exclude))
         task = Put(local, remote, parents, preserve)
-        return self.submit(self.job(task, names, label=f"put {local} {remote}", fanout=fanout, timeout=timeout))
+        label = f"put {local} {remote}"
+        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
+        return self.submit(job)
 
     def get(
         self,
@@ -319,11 +323,29 @@ class Session:
         preserve: bool = False,
         fanout: int | None = None,
         timeout: float | None = None,
+        connect_timeout: float | None = None,
     ) -> Generator[Event, None, None]:
         """Copy a file or directory of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
         names = self.targets(_targets(hosts, groups, exclude))
         task = Get(remote, local, preserve=preserve)
-        return self.submit(self.job(task, names, label=f"get {remote} {local}", fanout=fanout, timeout=timeout))
+        label = f"get {remote} {local}"
+        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
+        return self.submit(job)
+
+    def ping(
+        self,
+        *,
+        hosts: str | Sequence[str] = (),
+        groups: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+        fanout: int | None = None,
+        timeout: float | None = None,
+        connect_timeout: float | None = None,
+    ) -> Generator[Event, None, None]:
+        """Log in to every host and run nothing."""
+        names = self.targets(_targets(hosts, groups, exclude))
+        job = self.job(Ping(), names, label="ping", fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
+        return self.submit(job)
 
 
 def _targets(hosts: str | Sequence[str], groups: str | Sequence[str], exclude: str | Sequence[str]) -> Targets:

@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, get_args
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import TargetError, nearest
+from hostshell.core.events import Status
 from hostshell.core.names import LONGEST_NAME, check_name, check_user, expand, fold, is_ip, is_ipv6, split
 
 ALL = "all"  # the group that always exists
@@ -306,7 +307,7 @@ def _host_hint(name: str, catalog: Catalog, as_group: str) -> str:
 def _group_hint(name: str, catalog: Catalog) -> str:
     if name in catalog.host_names:
         return f"{name} is a host: name it with -h {name}"
-    near = nearest(name, (*catalog.groups, ALL))
+    near = nearest(name, (*catalog.groups, ALL, *get_args(Status)))  # @failed and its kin: core/recent.py
     if near:
         return f"did you mean {near}?"
     near = _near(name, catalog.host_names)

@@ -198,6 +198,7 @@ def test_an_unknown_exclusion_is_an_error() -> None:
             "did you mean the group web_clusters? name it with -g web_clusters",
         ),
         (Targets(hosts=("@prdo",)), "unknown group prdo", "did you mean prod?"),
+        (Targets(hosts=("@faild",)), "unknown group faild", "did you mean failed?"),
         (Targets(groups=("h1",)), "unknown group h1", "h1 is a host: name it with -h h1"),
         (Targets(groups=("web_cluster",)), "unknown group web_cluster", "did you mean web_clusters?"),
         (Targets(groups=("wbe01",)), "unknown group wbe01", "did you mean the host web01? name it with -h web01"),

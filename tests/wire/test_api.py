@@ -20,6 +20,7 @@ from hostshell import (
     Finished,
     HostshellError,
     InventoryError,
+    Job,
     LocalFileError,
     Output,
     Progress,
@@ -230,6 +231,28 @@ def test_events_are_the_five_public_classes_in_their_order(session: Session, fol
     assert isinstance(seen[0], Started)
     assert seen[0].hosts == ("web01", "web02", "db01")
     assert {event.job for event in seen} == {1, 2}  # type: ignore[attr-defined]
+
+
+def test_ping_logs_in_and_prints_nothing(session: Session) -> None:
+    seen = [*session.ping(hosts="h1,db01")]
+    assert [type(event) for event in seen] == [Started, Finished, Finished, Summary]
+    assert seen[-1].ok == 2  # type: ignore[attr-defined]
+
+
+def test_every_verb_takes_a_limit_for_its_connect(folder: Path, tmp_path: Path) -> None:
+    class Watched(Session):
+        def submit(self, job: Job) -> Iterator[Event]:  # type: ignore[override]
+            limits.append(job.hosts[0].connect_timeout)
+            return iter(())
+
+    limits: list[float] = []
+    (tmp_path / "file").touch()
+    with Watched(str(folder / "hosts.ini")) as session:
+        session.run("true", hosts="h1", connect_timeout=0.3)
+        session.ping(hosts="h1", connect_timeout=0.4)
+        session.put(str(tmp_path / "file"), "~/", hosts="h1", connect_timeout=0.5)
+        session.get("file", str(tmp_path), hosts="h1", connect_timeout=0.6)
+    assert limits == [0.3, 0.4, 0.5, 0.6]
 
 
 def test_nothing_runs_before_the_first_event_is_taken(session: Session, six_hosts: SixHosts) -> None:
