@@ -32,9 +32,14 @@ exit codes: 0 ok, 1 failed, 2 usage, 3 timed out, 4 unreachable or lost, 130 int
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run hostshell and end the process with its exit code."""
     _open_streams()
-    for stream in (sys.stdout, sys.stderr):
+    # a terminal that cannot show it; a line of a script that is no text here: its bytes reach the host as they are
+    for stream, errors in (
+        (sys.stdout, "backslashreplace"),
+        (sys.stderr, "backslashreplace"),
+        (sys.stdin, "surrogateescape"),
+    ):
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # a terminal that cannot show it
+            stream.reconfigure(errors=errors)  # type: ignore[union-attr]
     try:
         code = _main(sys.argv[1:] if argv is None else argv)
     except HostshellError as error:

@@ -17,9 +17,11 @@ from hostshell.core.invocations import ChangeSetting
 from hostshell.core.names import fold
 from hostshell.core.targets import Targets, parse_moment
 from hostshell.session import Session, Settings
-from hostshell.shell.tables import table
+from hostshell.shell.tables import blocks, crushes, table
 
 MOST_COMPARED = 10_000  # names among which the nearest is looked for: difflib is slow
+LEAST_SETTING = 20  # columns of a terminal that each of the three of `show` must have
+UNBOUNDED = 10_000  # columns: nothing wraps
 MOST_FOLDED = 60  # characters of a folded list in a prompt or a cell
 
 
@@ -81,7 +83,10 @@ def show(session: Session, name: str, width: int, colour: bool) -> Answer:
     within = _groups_by_host(session).get(name, [])
     rows = [(item.key, clean(item.text), clean(item.source)) for item in settings]
     text = f"host {name}" + (f", in {', '.join(within)}" if within else "") + "\n"
-    text += table(("setting", "value", "from"), rows, width, colour=colour)
+    headings = ("setting", "value", "from")
+    # paths stay whole, to be copied: what is too long goes beyond the width
+    fits = not crushes(headings, rows, width, LEAST_SETTING)
+    text += (table if fits else blocks)(headings, rows, UNBOUNDED if fits else width, colour=colour)
     data = {
         "host": name,
         "groups": within,
@@ -111,13 +116,16 @@ def use(session: Session, targets: Targets, clear: bool) -> Answer:
     return Answer({"targets": session.defaults.options(), "hosts": list(names)}, text)
 
 
-def settings(session: Session, asked: ChangeSetting) -> Answer:
+def settings(session: Session, asked: ChangeSetting, width: int = UNBOUNDED, colour: bool = False) -> Answer:
     """Show all settings, show one, or change one."""
     current = session.settings
     if asked.name is None:
         data = {setting.name: getattr(current, setting.name) for setting in SETTINGS}
-        lines = [f"{s.name:<16} {_shown(current, s.name):<6} {s.help}" for s in SETTINGS]
-        return Answer(data, "\n".join(lines) + "\n")
+        rows = [(setting.name, _shown(current, setting.name), setting.help) for setting in SETTINGS]
+        headings = ("setting", "value", "about")
+        if crushes(headings, rows, width, LEAST_SETTING):
+            return Answer(data, blocks(headings, rows, width, colour=colour))
+        return Answer(data, "".join(f"{name:<16} {value:<6} {about}\n" for name, value, about in rows))
     if asked.change:
         setattr(current, asked.name, asked.value)
     return Answer({asked.name: getattr(current, asked.name)}, f"{asked.name} is {_shown(current, asked.name)}\n")

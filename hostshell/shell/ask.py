@@ -12,7 +12,7 @@ import sys
 import termios
 
 from hostshell.core.clean import clean
-from hostshell.core.errors import TargetError
+from hostshell.core.errors import SecretError, TargetError
 from hostshell.core.names import expand, fold
 from hostshell.core.turns import NewKey
 from hostshell.shell.interrupts import on_interrupt
@@ -27,6 +27,9 @@ def ask_secret(question: str) -> str:
     except (EOFError, KeyboardInterrupt):
         sys.stderr.write("\n")  # getpass leaves the cursor behind its question
         raise
+    except UnicodeDecodeError:  # its text would show a part of the secret
+        sys.stderr.write("\n")
+        raise SecretError("what was typed is no text in this terminal's encoding", "is the terminal UTF-8?") from None
 
 
 class KeyQuestion:
@@ -77,8 +80,16 @@ def _endpoint(offer: NewKey) -> str:
 def _read(screen: Screen, question: str) -> str:
     with contextlib.suppress(termios.error, OSError, ValueError):
         termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)  # what was typed ahead was no answer to this
+    return read_line(screen, question)
+
+
+def read_line(screen: Screen, question: str) -> str:
+    """One line of standard input, edited by the terminal itself. Raises `EOFError` and `KeyboardInterrupt`.
+
+    Bytes that are no text in the terminal's encoding come as lone surrogates.
+    """
     screen.err(question)
     line = sys.stdin.readline()
     if not line:
         raise EOFError
-    return line
+    return line.rstrip("\r\n")

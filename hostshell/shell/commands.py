@@ -45,7 +45,6 @@ from hostshell.shell.render import Gathered, Json, Live, View
 from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
 
 INTERRUPTED = 130
-PIPE_WIDTH = 10_000  # columns of a table that no terminal shows: nothing wraps
 
 
 class Leave(Exception):
@@ -117,7 +116,8 @@ class Shell:
     def complain(self, error: HostshellError) -> int:
         """Show an error for people; its exit code."""
         message, *more = error.message.split("\n")
-        lines = [f"{self.screen.paint('error:', BOLD, RED)} {clean(message)}"]
+        line = f"{self.screen.paint('error:', BOLD, RED)} {clean(message)}"
+        lines = [self.screen.wrapped(line, "") if self.screen.narrow(line) else line]
         lines += [self.screen.wrapped(clean(line), "  ") for line in (*more, *error.hint.split("\n")) if line]
         self.screen.err("\n".join(lines) + "\n")
         return error.exit_code
@@ -171,9 +171,9 @@ class Shell:
             case ListGroups():
                 return self._answer(invocation, answers.groups(session, self._width(), screen.out_colour))
             case ShowName(name):
-                return self._answer(invocation, answers.show(session, name, PIPE_WIDTH, screen.out_colour))
+                return self._answer(invocation, answers.show(session, name, self._width(), screen.out_colour))
             case ChangeSetting():
-                said = answers.settings(session, invocation)
+                said = answers.settings(session, invocation, self._width(), screen.out_colour)
                 screen.choose_colour(session.settings.color)
                 return self._answer(invocation, said)
             case Reload():
@@ -181,7 +181,8 @@ class Shell:
             case ShowHistory(count):
                 return self._answer(invocation, answers.history(self._history(), count))
             case ShowHelp(command):
-                text = help.overview() if command is None else help.command_help(command)
+                width = min(help.WIDTH, self._width())
+                text = help.overview(width) if command is None else help.command_help(command, width)
                 return self._answer(invocation, Answer(text, text))
             case LocalCommand(command):
                 return self._local(command)
@@ -237,7 +238,7 @@ class Shell:
         return 0
 
     def _width(self) -> int:
-        return self.screen.width if sys.stdout.isatty() else PIPE_WIDTH
+        return self.screen.width if sys.stdout.isatty() else answers.UNBOUNDED
 
     def _local(self, command: str) -> int:
         # Ctrl-C is the command's: a handler of ours is gone in the child, where an ignored signal would stay ignored

@@ -11,6 +11,7 @@ from hostshell.core.commands import COMMANDS, PURPOSES, SETTINGS, Command, Optio
 from hostshell.core.errors import UsageError, did_you_mean
 
 WIDTH = 80
+LEAST_TEXT = 24  # columns that a text beside its head must have
 
 
 def overview(width: int = WIDTH) -> str:
@@ -48,7 +49,7 @@ def command_help(name: str, width: int = WIDTH) -> str:
         for setting in SETTINGS:
             lines += _entry(setting.name, setting.help, 20, width)
     lines += ["", "Examples"]
-    lines += [f"  {example}" for example in command.examples]
+    lines += [f"  {example}" for example in command.examples]  # whole, to be copied
     return "\n".join(lines) + "\n"
 
 
@@ -70,17 +71,18 @@ def _short(command: Command) -> str:
 
 def _entry(head: str, text: str, column: int, width: int) -> list[str]:
     """A head, and its text in a column of its own; a long head stands on a line of its own."""
-    indent = " " * column
+    beside = width - column >= LEAST_TEXT
+    indent = " " * (column if beside else 4)
     wrapped = _wrapped(text, indent, width)
-    if len(head) + 3 > column:
-        return [f"  {head}", *wrapped]
+    if len(head) + 3 > column or not beside:
+        return [*_wrapped(head, "  ", width, hanging="    "), *wrapped]
     return [f"  {head:<{column - 2}}{wrapped[0].lstrip()}", *wrapped[1:]]
 
 
 def _wrapped(text: str, indent: str, width: int, hanging: str = "") -> list[str]:
     return textwrap.wrap(
         text,
-        max(width, len(indent) + 20),
+        max(width, 10 + max(len(indent), len(hanging))),
         initial_indent=indent,
         subsequent_indent=hanging or indent,
         break_long_words=False,

@@ -36,29 +36,32 @@ class ProgressLine:
         now = self._clock()
         if now - self._drawn >= REDRAW:
             self._drawn = now
-            self._screen.status(self.text())
+            self._screen.status(self.text(self._screen.width - 1))
 
     def host_done(self) -> None:
         """One host has ended."""
         self._done += 1
 
-    def text(self) -> str:
-        """``12.0 MB of 60.0 MB, 20%, 10.1 MB/s, 5 s left, 2 of 6 hosts, NAME``"""
+    def text(self, room: int | None = None) -> str:
+        """``12.0 MB of 60.0 MB, 20%, 10.1 MB/s, 5 s left, 2 of 6 hosts  NAME``; less in a ``room`` of few columns."""
         done = sum(one for one, _ in self._bytes.values())
         known = sum(total for _, total in self._bytes.values())
         if self._bytes and len(self._bytes) < self._hosts:
             known = known * self._hosts // len(self._bytes)  # hosts that have not begun will have about as much to do
         seconds = self._clock() - self._begun
-        parts = [f"{size(done)} of {size(known)}"]
-        if known:
-            parts.append(f"{min(100, done * 100 // known)}%")
-        if seconds > 0.5 and done:
-            rate = done / seconds
-            parts.append(f"{size(rate)}/s")
-            if known > done:
-                parts.append(f"{duration((known - done) / rate)} left")
-        parts.append(f"{self._done} of {self._hosts} hosts")
-        return ", ".join(parts) + f"  {clean(self._path)}"
+        rate = done / seconds if seconds > 0.5 else 0.0
+        amount = f"{size(done)} of {size(known)}"
+        share = f"{min(100, done * 100 // known)}%" if known else ""
+        speed = f"{size(rate)}/s" if rate else ""
+        left = f"{duration((known - done) / rate)} left" if rate and known > done else ""
+        hosts = f"{self._done} of {self._hosts} hosts"
+        text = ""
+        # each without what can be spared best
+        for parts in ((amount, share, speed, left, hosts), (amount, share, left, hosts), (share, left, hosts)):
+            text = ", ".join(filter(None, parts))
+            if room is None or len(text) <= room:
+                return f"{text}  {clean(self._path)}"  # of the path as much as there is room for
+        return ", ".join(filter(None, (share or amount, hosts)))
 
 
 def size(number: float) -> str:

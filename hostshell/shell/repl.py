@@ -6,13 +6,17 @@ from collections import deque
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
+from prompt_toolkit.filters import to_filter
 from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
-from prompt_toolkit.output import Output
+from prompt_toolkit.layout.controls import SearchBufferControl
+from prompt_toolkit.output import ColorDepth, DummyOutput, Output
+from prompt_toolkit.output.defaults import create_output
 from prompt_toolkit.shortcuts import CompleteStyle
+from prompt_toolkit.styles import DynamicStyle, Style
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import HostshellError
@@ -21,12 +25,14 @@ from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
 from hostshell.session import Session
 from hostshell.shell.answers import shorten
+from hostshell.shell.ask import read_line
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.complete import HostshellCompleter
 from hostshell.shell.history import open_history
 from hostshell.shell.screen import BOLD, Screen
 
-MOST_IN_PROMPT = 40  # characters of the default targets
+MOST_IN_PROMPT = 40  # characters of the default targets, and never more than half of the terminal's width
+_WITHOUT_COLOUR = Style.from_dict({"auto-suggestion": "dim"})  # a suggestion must not look as if it had been typed
 
 
 class Repl:
@@ -48,6 +54,11 @@ class Repl:
         self._shell = Shell(session, screen, json=json, history=lambda: self._history.get_strings())
         self._pasted: deque[str] = deque()  # lines of one paste that are still to be run
         self._typed = ""  # the beginning of a line that a paste has left
+        # a terminal that cannot be drawn on, or none: the terminal itself edits the line
+        self._plain = input is None and output is None and (screen.dumb or not screen.drawable)
+        if output is None:
+            # standard output is for what hosts print: where it is a file or a pipe, the prompt stands beside it
+            output = DummyOutput() if self._plain else create_output(always_prefer_tty=True)
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
             auto_suggest=AutoSuggestFromHistory(),
@@ -56,9 +67,13 @@ class Repl:
             complete_style=CompleteStyle.COLUMN,
             key_bindings=self._keys(),
             enable_history_search=True,
+            style=DynamicStyle(lambda: None if screen.err_colour else _WITHOUT_COLOUR),
             input=input,
             output=output,
         )
+        for window in self._prompt.layout.find_all_windows():
+            if isinstance(window.content, SearchBufferControl):
+                window.wrap_lines = to_filter(True)  # what is found would lie beyond the edge of a narrow terminal
 
     def loop(self, hint: str = "") -> int:
         """Read and run lines until the person leaves; the exit code is 0, whatever the lines did."""
@@ -97,8 +112,20 @@ class Repl:
             self._screen.err(f"{question}{clean(line)}\n")
             self._history.append_string(line)
             return line
+        if self._plain:
+            return self._read_plainly(question)
         typed, self._typed = self._typed, ""
+        self._prompt.color_depth = None if self._screen.err_colour else ColorDepth.DEPTH_1_BIT
         return self._prompt.prompt(ANSI(self._screen.paint(question.rstrip(), BOLD) + " "), default=typed)
+
+    def _read_plainly(self, question: str) -> str:
+        try:
+            line = read_line(self._screen, question)
+        except (EOFError, KeyboardInterrupt):
+            self._screen.err("\n")
+            raise
+        self._history.append_string(line)
+        return line
 
     def _question(self) -> str:
         """``hostshell web_clusters (12)> ``: the default targets, and how many hosts they are."""
@@ -109,7 +136,8 @@ class Repl:
             count = str(len(self._session.targets(Targets())))
         except HostshellError:
             count = "0"
-        return f"hostshell {shorten(shown(defaults), MOST_IN_PROMPT)} ({count})> "
+        most = max(1, min(MOST_IN_PROMPT, self._screen.width // 2))
+        return f"hostshell {shorten(shown(defaults), most)} ({count})> "
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()

@@ -5,18 +5,23 @@ Must not know events. Everything that comes from a host is cleaned before it get
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import sys
-import textwrap
 import zlib
 from collections.abc import Mapping
 from typing import TextIO
 
 from hostshell.core.errors import HostshellError
+from hostshell.shell.columns import broken, columns, cut
 
-MOST_INDENT = 20  # columns below which there is no use in breaking lines
-_CLEAR_LINE = "\r\x1b[K"
+LEAST_ROOM = 10  # columns below which there is no use in breaking lines
+NARROW = 60  # columns below which even what one may want to copy or to search for is broken between words
+DUMB = ("", "dumb", "unknown")  # values of TERM for a terminal that knows no control sequence
+# The status line ends with the cursor at its first column: a terminal that is made narrower and breaks the line into
+# several keeps the cursor at the first of them, and one that does not keeps it there as well. All below is ours.
+_CLEAR_STATUS = "\r\x1b[J"
 _NAME_COLOURS = ("36", "32", "33", "35", "34", "96", "92", "93", "95", "94")
 BOLD, DIM, RED, YELLOW, GREEN = "1", "2", "31", "33", "32"
 
@@ -50,19 +55,38 @@ class Screen:
 
     def choose_colour(self, colour: bool | None) -> None:
         """True, False, or None for what the terminal and the environment say."""
-        plain = bool(self._environ.get("NO_COLOR")) or self._environ.get("TERM") == "dumb"
+        plain = bool(self._environ.get("NO_COLOR")) or self.dumb
         self.out_colour = colour if colour is not None else self._out.isatty() and not plain
         self.err_colour = colour if colour is not None else self._err.isatty() and not plain
 
     @property
+    def dumb(self) -> bool:
+        """Whether TERM is unset or says that the terminal knows no control sequence: it gets none."""
+        return self._environ.get("TERM", "").lower() in DUMB
+
+    @property
+    def drawable(self) -> bool:
+        """Whether standard output or standard error is a terminal."""
+        return self._out.isatty() or self._err.isatty()
+
+    @property
     def interactive(self) -> bool:
         """Whether a status line can be drawn: standard error is a terminal that can move its cursor."""
-        return self._err.isatty() and self._environ.get("TERM", "dumb") != "dumb"
+        return self._err.isatty() and not self.dumb
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
+        """Columns of the terminal, asked for each time: it may be resized, and any of the streams may be a file."""
+        for stream in (self._err, self._out):
+            with contextlib.suppress(OSError, ValueError):  # no terminal; no file at all
+                found = os.get_terminal_size(stream.fileno()).columns
+                if found:
+                    return found
         return shutil.get_terminal_size().columns
+
+    def narrow(self, text: str) -> bool:
+        """Whether ``text`` is too long for standard error, which is a terminal narrower than most."""
+        return self._err.isatty() and columns(text) > self.width < NARROW
 
     def name(self, host: str, colour: bool) -> str:
         """A host's prefix. The same host has the same colour in every command."""
@@ -79,11 +103,11 @@ class Screen:
 
     def wrapped(self, text: str, indent: str, *styles: str) -> str:
         """``text`` for standard error as indented lines that break between words where a terminal would break them."""
-        width = self.width if self._err.isatty() else 0
         lines = [text]
-        if width > MOST_INDENT and len(indent) + len(text) > width:
-            room = width - len(indent)
-            lines = textwrap.wrap(text, room, break_on_hyphens=False) or [text]
+        if self._err.isatty():
+            room = self.width - len(indent)
+            if LEAST_ROOM <= room < columns(text):
+                lines = broken(text, room)
         return "\n".join(indent + self.paint(line, *styles) for line in lines)
 
     def out(self, text: str) -> None:
@@ -100,15 +124,17 @@ class Screen:
         """Show ``text`` as the last line until the next write; nothing where `interactive` is false."""
         if not self.interactive:
             return
-        text = text[: max(1, self.width - 1)]
+        encoding = self._err.encoding or "utf-8"  # an escape for what it cannot say is longer than the character
+        text = text.encode(encoding, "backslashreplace").decode(encoding)
+        text = cut(text, max(1, self.width - 1))
         if text != self._status:
             self._status = text
-            self._write(self._err, _CLEAR_LINE + text)
+            self._write(self._err, f"{_CLEAR_STATUS}{text}\r")
 
     def _clear(self) -> None:
         if self._status:
             self._status = ""
-            self._write(self._err, _CLEAR_LINE)
+            self._write(self._err, _CLEAR_STATUS)
 
     def done(self) -> None:
         """Take the status line away."""

@@ -48,22 +48,30 @@ class SummaryLines:
                 counts.append(screen.paint(f"{number} {word}", BOLD, _COLOURS.get(status, RED)))
         lines = []
         if not quiet:
-            lines.append(f"{', '.join(counts) or 'no hosts'} in {duration(summary.seconds)}")
+            lines.append(self._counts(counts, summary.seconds))
             for reason in self._tally.reasons.values():
                 lines.extend(self._reason(reason))
         indent = "" if quiet else "  "
         if self._tally.may_still_run:
             lines.append(screen.paint(f"{indent}may still run on {fold(self._tally.may_still_run)}", YELLOW))
         for text, hosts in self._notes.items():
-            lines.append(f"{indent}note: {fold(hosts)}: {clean(text)}")
+            line = f"{indent}note: {fold(hosts)}: {clean(text)}"
+            lines.append(screen.wrapped(line.lstrip(), indent) if screen.narrow(line) else line)
         if lines:
             screen.err("\n".join(lines) + "\n")
+
+    def _counts(self, counts: list[str], seconds: float) -> str:
+        text = f"{', '.join(counts) or 'no hosts'} in {duration(seconds)}"
+        return self._screen.wrapped(text, "") if self._screen.narrow(text) else text
 
     def _reason(self, reason: Reason) -> list[str]:
         screen = self._screen
         word = _WORDS[reason.status]
-        text = "" if clean(reason.message) == word else f": {clean(reason.message)}"
-        lines = [f"  {screen.paint(word, _COLOURS.get(reason.status, RED))} {fold(reason.hosts)}{text}"]
+        text = "" if clean(reason.message) == word else clean(reason.message)
+        who = f"  {screen.paint(word, _COLOURS.get(reason.status, RED))} {fold(reason.hosts)}"
+        lines = [f"{who}: {text}" if text else who]
+        if text and screen.narrow(lines[0]):
+            lines = [f"{who}:", screen.wrapped(text, "    ")]
         if reason.hint:
             lines.append(screen.wrapped(clean(reason.hint), "    ", DIM))
         return lines

@@ -41,7 +41,7 @@ class PlayingPool(Pool):
         self.jobs: list[Job] = []
         self.broken_off = False
 
-    def run(self, job: Job, ask: AskKeys | None = None) -> Generator[News, None, None]:  # noqa: ARG002
+    def run(self, job: Job, ask: AskKeys | None = None) -> Generator[News, None, None]:
         self.jobs.append(job)
         self.broken_off = True
         tally = Tally()

@@ -93,7 +93,7 @@ def test_what_a_server_calls_its_key_is_cleaned(monkeypatch: pytest.MonkeyPatch)
 
 def test_ctrl_c_at_the_question_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
     class Interrupted(io.StringIO):
-        def readline(self, *size: int | None) -> str:  # noqa: ARG002  # as it is called
+        def readline(self, *size: int | None) -> str:  # as it is called
             signal.raise_signal(signal.SIGINT)
             return "yes\n"
 

@@ -118,7 +118,7 @@ def test_a_status_line_is_taken_away_before_anything_else_is_written() -> None:
     screen = Screen(io.StringIO(), err, environ={"TERM": "xterm"})
     screen.status("working")
     screen.err("line\n")
-    assert err.getvalue() == "\r\x1b[Kworking\r\x1b[Kline\n"
+    assert err.getvalue() == "\r\x1b[Jworking\r\r\x1b[Jline\n"
 
 
 def test_no_status_line_is_drawn_into_a_pipe() -> None:

@@ -40,7 +40,7 @@ _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>78])|\r")
 
 def _plain(raw: str) -> str:
     """What was written without control sequences; where a line is cleared, another begins."""
-    return _SEQUENCE.sub("", raw.replace("\r\x1b[K", "\n"))
+    return _SEQUENCE.sub("", raw.replace("\r\x1b[J", "\n"))
 
 
 class Terminal:
