@@ -35,12 +35,14 @@ from hostshell.core.turns import (
 )
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection, Connector
-from hostshell.ssh.execute import Ending, Execution, Refused, open_session
+from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
+from hostshell.ssh.sessions import Refused
 from hostshell.ssh.stopping import Stopper
 
 OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
 WIND_UP = 2.0  # seconds that all turns together may take to stop once the parent is gone
+TRUST = 5.0  # seconds of silence after which a connection has to answer before a command is sent on it
 STOP_GRACE = 0.65  # seconds that a stopped turn may take before its connection is cut
 
 
@@ -172,21 +174,22 @@ class Turn:
     def _carry_out(self, connection: Connection) -> Ended:
         task = self.order.task.for_host(self.order.host.name)
         patience = self.order.host.connect_timeout
-        match task:
-            case Ping():
-                # a connection that was idle may have died unseen: only an answer shows that it lives
-                open_session(connection.transport, patience).close()
-                return Ended(self.order.turn, "ok")
-            case Run(command):
-                execution = Execution(connection.transport, command, self._print, self.stopped, patience=patience)
-                try:
+        try:
+            # a connection that was idle may have died unseen: only an answer shows that it lives
+            if isinstance(task, Ping) or connection.link.idle > TRUST:
+                connection.sessions.prove(patience)
+            match task:
+                case Ping():
+                    return Ended(self.order.turn, "ok")
+                case Run(command):
+                    execution = Execution(connection.sessions, command, self._print, self.stopped, patience=patience)
                     ending = execution.run()
                     connection.note_own_command()
                     return self._command_ended(ending)
-                except Refused as error:
-                    return Ended(self.order.turn, "failed", failure=Failure("exit", str(error)))
-            case Put() | Get():
-                return self._copy(connection, task)
+                case Put() | Get():
+                    return self._copy(connection, task)
+        except Refused as error:
+            return Ended(self.order.turn, "failed", failure=Failure("exit", str(error)))
 
     def _copy(self, connection: Connection, task: Put | Get) -> Ended:
         number = self.order.turn

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import paramiko
-from paramiko.common import cMSG_CHANNEL_REQUEST
 
 from hostshell.core.events import Stream
 from hostshell.core.explain import HEAD
-from hostshell.ssh.failures import LinkLost, NoSession, TurnStopped
-from hostshell.ssh.packets import farewell
+from hostshell.ssh.failures import LinkLost, TurnStopped
+from hostshell.ssh.sessions import Refused, Sessions
 from hostshell.ssh.stopping import Stopper
+from hostshell.ssh.transport import Transport, exit_code, exit_signal, send_exec, send_signal
 
 PIECE = 64 * 1024  # bytes of output passed on at once
 COMMAND_LIMIT = 255 * 1024  # bytes: OpenSSH cuts the link at a packet of more than 256 KiB (packet.c, PACKET_MAX_SIZE)
@@ -26,10 +26,6 @@ LINGER = (
 )
 TERM_PATIENCE = 0.25  # seconds between TERM and KILL
 KILL_PATIENCE = 0.25  # seconds between KILL and giving up; together the contract's 0.5 s
-
-
-class Refused(Exception):
-    """The server would not open a session or start the command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,24 +42,12 @@ class Ending:
     head: bytes = b""
 
 
-def open_session(transport: paramiko.Transport, patience: float) -> paramiko.Channel:
-    """A session channel within ``patience`` seconds. Raises `LinkLost` (not started) or `Refused`."""
-    try:
-        return transport.open_session(timeout=patience)
-    except paramiko.ChannelException as error:
-        raise Refused(f"the server opens no session: {error.args[-1]}") from None
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        if transport.is_active():
-            raise NoSession("the server opened no session in time") from None
-        raise LinkLost(_ended(transport, error), started=False) from None
+def _ended(transport: Transport, error: BaseException) -> str:
+    reason = f": {error}" if str(error) else ""
+    return f"the link ended{transport.farewell or reason}"
 
 
-def _ended(transport: paramiko.Transport, error: BaseException) -> str:
-    reason = str(error)
-    return f"the link ended{farewell(transport) or (f': {reason}' if reason else '')}"
-
-
-def _gone(transport: paramiko.Transport) -> bool:
+def _gone(transport: Transport) -> bool:
     """Whether the link has ended. paramiko tells its channels a moment before it says so itself."""
     for _ in range(10):
         if not transport.is_active():
@@ -99,14 +83,15 @@ class Execution:
 
     def __init__(
         self,
-        transport: paramiko.Transport,
+        sessions: Sessions,
         command: str,
         emit: Callable[[Stream, bytes], None],
         stopped: Stopper,
         *,
         patience: float,
     ) -> None:
-        self._transport = transport
+        self._sessions = sessions
+        self._transport = sessions.transport
         self._patience = patience
         self._command = command
         self._emit = emit
@@ -119,7 +104,7 @@ class Execution:
 
         Raises `LinkLost` (with ``started`` telling whether the command may have begun), `Refused`, `TurnStopped`.
         """
-        channel = open_session(self._transport, self._patience)
+        channel = self._sessions.take(self._patience)
         try:
             with self._stopped.calling(self._bell.set):
                 return self._run(channel)
@@ -137,8 +122,10 @@ class Execution:
         channel.status_event = self._bell  # type: ignore[assignment]
         channel.event = self._bell  # type: ignore[assignment]
         try:
-            send_exec(channel, command)
-            channel.shutdown_write()  # a command that reads its standard input sees the end at once
+            with self._transport.together():
+                send_exec(channel, command)
+                channel.shutdown_write()  # a command that reads its standard input sees the end at once
+                self._sessions.ahead()
         except (paramiko.SSHException, OSError, EOFError) as error:
             if _gone(self._transport):
                 raise LinkLost(_ended(self._transport, error), started=True) from None
@@ -180,7 +167,7 @@ class Execution:
                 self._bell.wait(1.0)
 
     def _lost(self) -> LinkLost:
-        return LinkLost(f"the link ended while the command ran{farewell(self._transport)}", started=True)
+        return LinkLost(f"the link ended while the command ran{self._transport.farewell}", started=True)
 
     def _drain(self, channel: paramiko.Channel) -> bool:
         """Pass on what has come, a piece of each stream in turn. ``emit`` may block: then the window closes."""
@@ -226,46 +213,3 @@ class Execution:
                 channel.recv_stderr(PIECE)
             self._bell.wait(0.02)
         return False
-
-
-# --- paramiko's private names that this module needs; tests/ssh/test_private_names.py holds each ---
-
-
-def exit_code(channel: paramiko.Channel) -> int | None:
-    """The exit status that has come, or None. paramiko's own call waits, and says -1 for "none"."""
-    status = channel.exit_status
-    return None if status is None or status < 0 else int(status)
-
-
-def exit_signal(channel: paramiko.Channel) -> str | None:
-    """The signal that ended the command, without "SIG", or None (RFC 4254, section 6.10)."""
-    return getattr(channel, "hostshell_signal", None)
-
-
-def send_exec(channel: paramiko.Channel, command: bytes) -> None:
-    """Ask the server to run ``command`` (RFC 4254, section 6.5) without waiting for its answer.
-
-    paramiko's call waits for the answer, for ever. It arrives as ``channel.event_ready``, or the channel is closed.
-    """
-    message = paramiko.Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("exec")
-    message.add_boolean(True)
-    message.add_string(command)
-    channel.event_ready = False
-    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
-
-
-def send_signal(channel: paramiko.Channel, name: str) -> None:
-    """Ask the server to send signal ``name`` (without "SIG") to the command (RFC 4254, section 6.9).
-
-    paramiko has no call for it. OpenSSH honours it only where it runs unprivileged for the user, so not for root.
-    """
-    message = paramiko.Message()
-    message.add_byte(cMSG_CHANNEL_REQUEST)
-    message.add_int(channel.remote_chanid)
-    message.add_string("signal")
-    message.add_boolean(False)
-    message.add_string(name)
-    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""The socket-like object under a paramiko Transport: buffered reads, patient waits, one absolute deadline.
+"""The socket-like object under a paramiko Transport: buffered reads that wait patiently, one absolute deadline.
 
 Must not know about hosts, keys or commands. paramiko asks for ``send``, ``recv``, ``close`` and ``settimeout``.
 """
@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import select
 import socket
+import threading
 import time
 
+from hostshell.ssh.deadlines import DEADLINES, Alarm
+
 READ_SIZE = 128 * 1024  # bytes asked of the kernel at once; paramiko itself reads a packet in two small pieces
-PATIENCE = 30.0  # seconds that an idle read waits; paramiko's own 0.1 s wakes every idle connection ten times a second
 FIRST = 256  # bytes of the connection's beginning that are kept: what a server that will not have us says there
 SHAKE_BUDGET = 512 * 1024  # bytes that a server may send before the handshake is over
 
 # milliseconds that sent data may stay unacknowledged before the kernel calls the link dead (Linux, RFC 5482)
 USER_TIMEOUT_MS = 30_000
 
-
-class LinkDeadline(OSError):
-    """The absolute deadline of this link has passed. Has errno and text: paramiko formats both."""
+# while a laptop sleeps the monotonic clock of Linux stands still, but the server's does not
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LinkFlood(OSError):
@@ -31,83 +31,132 @@ class LinkFlood(OSError):
 class Link:
     """One TCP connection, as a Transport wants it.
 
-    ``deadline`` (seconds on `time.monotonic`, None: no limit) bounds every wait, however slowly bytes drip in:
-    paramiko's own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the deadline that
-    ended the link. ``budget`` is how many bytes may come before it is set to None. ``first``: how the connection began.
+    ``deadline`` (seconds on `time.monotonic`, None: no limit) ends the connection when it comes, however slowly bytes
+    drip in: paramiko's own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the
+    deadline. ``budget`` is how many bytes may come before it is set to None. ``first``: how the connection began.
     """
 
     def __init__(self, sock: socket.socket, deadline: float | None = None, budget: int | None = SHAKE_BUDGET) -> None:
-        sock.setblocking(False)
+        # a blocking read costs one system call, and idle it costs nothing; `close` wakes it
+        sock.setblocking(True)
         self._sock = sock
         self._closed = False
-        self._buffer = memoryview(b"")
-        self.deadline = deadline
+        self._buffer = b""
+        self._at = 0  # what of the buffer has been read
+        self._alarm: Alarm | None = None
+        self._sending = threading.Lock()  # what was kept goes before what is sent next, or no packet can be read
+        self._corked: list[bytes] | None = None
         self.budget = budget
         self.expired = False
         self.received = 0
         self.first = b""
-        self._readable = select.poll()
-        self._readable.register(sock, select.POLLIN)
-        self._writable = select.poll()
-        self._writable.register(sock, select.POLLOUT)
+        self._heard = time.clock_gettime(_CLOCK)
+        self.deadline = deadline
 
-    def _wait(self, poll: select.poll, patience: float) -> bool:
-        """Wait for the socket; False when ``patience`` seconds went by. Raises `LinkDeadline` at the deadline."""
-        if self.deadline is not None:
-            left = self.deadline - time.monotonic()
-            if left <= 0:
-                self.expired = True
-                raise LinkDeadline(errno.ETIMEDOUT, "the time for this connection is over")
-            patience = min(patience, left)
-        return bool(poll.poll(patience * 1000 + 1))
+    @property
+    def deadline(self) -> float | None:
+        """When the connection ends by itself, in seconds on `time.monotonic`; None: never."""
+        return self._alarm.when if self._alarm is not None else None
+
+    @deadline.setter
+    def deadline(self, when: float | None) -> None:
+        if self._alarm is not None:
+            self._alarm.drop()
+        self._alarm = None if when is None else DEADLINES.set(when, self._expire)
+
+    def _expire(self) -> None:
+        self.expired = True
+        self.close()
+
+    @property
+    def idle(self) -> float:
+        """Seconds since the server was last heard, those of a machine that sleeps included (Linux)."""
+        return time.clock_gettime(_CLOCK) - self._heard
+
+    # --- reading: the transport's thread alone ---
 
     def recv(self, size: int) -> bytes:
-        """At most ``size`` bytes; b"" at the end of the stream. Raises `socket.timeout` after an idle while."""
-        if not self._buffer:
-            self._fill()
-        piece = self._buffer[:size]
-        self._buffer = self._buffer[size:]
-        return piece.tobytes()
+        """At most ``size`` bytes; b"" at the end of the stream."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._receive(), 0
+        return self._take(min(size, len(self._buffer) - self._at))
 
-    def _fill(self) -> None:
-        while True:
+    def read_exactly(self, size: int) -> bytes:
+        """``size`` bytes. Raises `EOFError` when the stream ends before."""
+        have = len(self._buffer) - self._at
+        if have < size:
+            parts = [self._buffer[self._at :]]
+            while have < size:
+                data = self._receive()
+                if not data:
+                    raise EOFError
+                parts.append(data)
+                have += len(data)
+            self._buffer, self._at = b"".join(parts), 0
+        return self._take(size)
+
+    def read_line(self) -> bytes:
+        """All up to the next LF, which is not returned. Raises `EOFError` when the stream ends before."""
+        searched = self._at
+        while (end := self._buffer.find(b"\n", searched)) < 0:
+            data = self._receive()
+            if not data:
+                raise EOFError
+            rest = self._buffer[self._at :]
+            self._buffer, self._at, searched = rest + data, 0, len(rest)
+        line = self._take(end - self._at)
+        self._at += 1
+        return line
+
+    def _take(self, size: int) -> bytes:
+        piece = self._buffer[self._at : self._at + size]
+        self._at += size
+        return piece
+
+    def _receive(self) -> bytes:
+        try:
+            data = self._sock.recv(READ_SIZE)
+        except OSError:
             if self._closed:
-                return
-            # the deadline counts even while bytes keep coming
-            if self.deadline is not None and time.monotonic() >= self.deadline:
-                self.expired = True
-                raise LinkDeadline(errno.ETIMEDOUT, "the time for this connection is over")
-            try:
-                data = self._sock.recv(READ_SIZE)
-            except (BlockingIOError, InterruptedError):
-                if not self._wait(self._readable, PATIENCE):
-                    raise TimeoutError from None
-                continue
-            except OSError:
-                if self._closed:
-                    return
-                raise
-            if self.received < FIRST:
-                self.first += data[: FIRST - self.received]
-            self.received += len(data)
-            if self.budget is not None:
-                self.budget -= len(data)
-                if self.budget < 0:
-                    raise LinkFlood(errno.EPROTO, "the server sent too much before the end of the handshake")
-            self._buffer = memoryview(data)
-            return
+                return b""
+            raise
+        if self.received < FIRST:
+            self.first += data[: FIRST - self.received]
+        self.received += len(data)
+        self._heard = time.clock_gettime(_CLOCK)
+        if self.budget is not None:
+            self.budget -= len(data)
+            if self.budget < 0:
+                raise LinkFlood(errno.EPROTO, "the server sent too much before the end of the handshake")
+        return data
+
+    # --- writing: any thread ---
 
     def send(self, data: bytes) -> int:
-        """Send some of ``data``; how many bytes. Raises `socket.timeout` when the peer takes nothing for a while."""
-        while True:
-            try:
-                return self._sock.send(data)
-            except (BlockingIOError, InterruptedError):
-                if not self._wait(self._writable, 1.0):
-                    raise TimeoutError from None
+        """Send ``data``; its length. Waits while the peer takes nothing."""
+        with self._sending:
+            if self._corked is not None:
+                self._corked.append(bytes(data))
+            else:
+                self._sock.sendall(data)
+        return len(data)
+
+    def cork(self) -> None:
+        """Keep what is sent until `uncork`: packets that travel together cost one system call, and one segment."""
+        with self._sending:
+            self._corked = []
+
+    def uncork(self) -> None:
+        """Send what was kept. Raises OSError as `send` does."""
+        with self._sending:
+            kept, self._corked = self._corked, None
+            if kept:
+                self._sock.sendall(b"".join(kept))
 
     def settimeout(self, seconds: float | None) -> None:
         """paramiko asks for short waits so that it can look around; ours are woken by `close` instead."""
+
+    # --- the end ---
 
     def close(self) -> None:
         """End the connection and wake a waiting read: shut down first, or a patient read never returns."""
@@ -118,9 +167,11 @@ class Link:
             self._sock.shutdown(socket.SHUT_RDWR)
 
     def release(self) -> None:
-        """Give the descriptor back. Only when no thread can be waiting on it any more."""
+        """Give the descriptor and the memory back. Only when no thread can be waiting on it any more."""
+        self.deadline = None
         self.close()
         self._sock.close()
+        self._buffer, self._at = b"", 0
 
     def fileno(self) -> int:
         return self._sock.fileno()

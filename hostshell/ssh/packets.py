@@ -7,14 +7,9 @@ PACKET_MAX_SIZE). Must not know hosts or failures.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import paramiko
-from paramiko.buffered_pipe import BufferedPipe
 from paramiko.common import (
-    MSG_CHANNEL_DATA,
-    MSG_CHANNEL_EXTENDED_DATA,
-    MSG_CHANNEL_REQUEST,
     MSG_DEBUG,
     MSG_DISCONNECT,
     MSG_EXT_INFO,
@@ -22,6 +17,8 @@ from paramiko.common import (
     MSG_USERAUTH_INFO_REQUEST,
 )
 from paramiko.packet import Packetizer
+
+from hostshell.ssh.link import Link
 
 PACKET_LIMIT = 512 * 1024  # bytes of one packet
 PROMPT_LIMIT = 16  # questions in one keyboard-interactive request
@@ -32,39 +29,58 @@ _LAST_LOOKED_AT = MSG_USERAUTH_INFO_REQUEST
 
 
 class Packets(Packetizer):
-    """What paramiko reads packets with (its documented ``packetizer_class``).
+    """What paramiko reads and writes packets with (its documented ``packetizer_class``), over a `Link`.
 
     ``offer``: the server's latest KEXINIT, without its first byte. ``farewell``: why the link ended, the text of its
     SSH_MSG_DISCONNECT or the rule that it broke. ``remarks``: the texts of its SSH_MSG_DEBUG. All of it may be text of
     a server: to be cleaned before it is shown.
     """
 
-    def __init__(self, link: object) -> None:
+    def __init__(self, link: Link) -> None:
         super().__init__(link)  # type: ignore[arg-type]  # a socket-like object is documented to do
+        self._link = link
         self.offer = b""
         self.farewell = ""
         self.remarks: list[str] = []
-        self._looks: dict[int, Callable[[paramiko.Message], None]] = {
-            MSG_DISCONNECT: self._look_at_disconnect,
-            MSG_DEBUG: self._look_at_debug,
-            MSG_EXT_INFO: self._look_at_extensions,
-            MSG_KEXINIT: self._look_at_offer,
-            MSG_USERAUTH_INFO_REQUEST: self._look_at_questions,
-        }
 
-    def read_all(self, n: int, check_rekey: bool = False) -> bytes:
-        """``n`` bytes. Raises `paramiko.SSHException` where no honest packet is that large."""
+    # --- bytes: the link waits and keeps the deadline, so that paramiko's own time-outs and timers are not needed ---
+
+    def readline(self, timeout: float) -> str:  # noqa: ARG002 - the names are paramiko's
+        """A line before the handshake. Raises `EOFError`."""
+        return self._link.read_line().removesuffix(b"\r").decode("utf-8", "replace")
+
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: ARG002
+        """``n`` bytes. Raises `paramiko.SSHException` where no honest packet is that large, and `EOFError`."""
         if not 0 <= n <= PACKET_LIMIT:
             raise self.broken("it sent a packet of an impossible size")
-        return super().read_all(n, check_rekey)
+        return self._link.read_exactly(n)
+
+    def write_all(self, out: bytes) -> None:  # type: ignore[override]  # bytes is what it gets
+        """Send ``out``. Raises `EOFError` where the link has ended."""
+        try:
+            self._link.send(out)
+        except OSError:
+            raise EOFError from None
+
+    def start_handshake(self, timeout: float) -> None:
+        """Starts no timer: it would be a thread for each connection."""
+
+    def handshake_timed_out(self) -> bool:
+        """Never: the link ends at its deadline."""
+        return False
+
+    def complete_handshake(self) -> None:
+        """No timer to stop."""
+
+    # --- messages ---
 
     def read_message(self) -> tuple[int, paramiko.Message]:
         """The next packet's type and content. Raises `paramiko.SSHException` where a count in it has no sense."""
         kind, message = super().read_message()
         if kind <= _LAST_LOOKED_AT:
-            look = self._looks.get(kind)
+            look = _LOOKS.get(kind)
             if look is not None:
-                look(message)
+                look(self, message)
                 message.rewind()
         return kind, message
 
@@ -73,100 +89,45 @@ class Packets(Packetizer):
         self.farewell = f"the server is not to be trusted, {rule}"
         return paramiko.SSHException(self.farewell)
 
-    def _look_at_disconnect(self, message: paramiko.Message) -> None:
-        message.get_int()  # the reason's number (RFC 4253, section 11.1) says less than the text
-        self.farewell = _text(message)
 
-    def _look_at_debug(self, message: paramiko.Message) -> None:
-        message.get_boolean()
-        if len(self.remarks) < REMARK_LIMIT:
-            self.remarks.append(_text(message))
+# --- what is looked at ---
 
-    def _look_at_extensions(self, message: paramiko.Message) -> None:
-        if message.get_int() > EXTENSION_LIMIT:
-            raise self.broken("it sent more extensions than any server has")
 
-    def _look_at_offer(self, message: paramiko.Message) -> None:
-        self.offer = message.asbytes()
+def _disconnect(packets: Packets, message: paramiko.Message) -> None:
+    message.get_int()  # the reason's number (RFC 4253, section 11.1) says less than the text
+    packets.farewell = _text(message)
 
-    def _look_at_questions(self, message: paramiko.Message) -> None:
-        for _ in range(3):  # name, instruction, language (RFC 4256, section 3.2)
-            message.get_binary()
-        if message.get_int() > PROMPT_LIMIT:
-            raise self.broken("it asks more questions than any server does")
+
+def _debug(packets: Packets, message: paramiko.Message) -> None:
+    message.get_boolean()
+    if len(packets.remarks) < REMARK_LIMIT:
+        packets.remarks.append(_text(message))
+
+
+def _extensions(packets: Packets, message: paramiko.Message) -> None:
+    if message.get_int() > EXTENSION_LIMIT:
+        raise packets.broken("it sent more extensions than any server has")
+
+
+def _offer(packets: Packets, message: paramiko.Message) -> None:
+    packets.offer = message.asbytes()
+
+
+def _questions(packets: Packets, message: paramiko.Message) -> None:
+    for _ in range(3):  # name, instruction, language (RFC 4256, section 3.2)
+        message.get_binary()
+    if message.get_int() > PROMPT_LIMIT:
+        raise packets.broken("it asks more questions than any server does")
 
 
 def _text(message: paramiko.Message) -> str:
     return message.get_binary()[: 4 * TEXT_LIMIT].decode("utf-8", "replace")[:TEXT_LIMIT].strip()
 
 
-def farewell(transport: paramiko.Transport) -> str:
-    """``: TEXT`` where the server said why it ended the connection, else the empty string."""
-    text = packets_of(transport).farewell
-    return f": {text}" if text else ""
-
-
-def has_own_command(transport: paramiko.Transport) -> bool:
-    """Whether the server said that the key which logged us in is bound to a command of its own.
-
-    OpenSSH tells a key's options after the login, in SSH_MSG_DEBUG (auth.c, auth_log_authopts); a ``ForceCommand``
-    of its configuration it keeps to itself.
-    """
-    for remark in packets_of(transport).remarks:
-        _, found, options = remark.rpartition("key options:")
-        if found and "command" in options.split():
-            return True
-    return False
-
-
-def packets_of(transport: paramiko.Transport) -> Packets:
-    """What ``transport`` reads packets with."""
-    packets = transport.packetizer
-    assert isinstance(packets, Packets)
-    return packets
-
-
-# --- paramiko's private names; tests/ssh/test_private_names.py holds each ---
-
-
-def listen(transport: paramiko.Transport) -> None:
-    """Make the transport keep ``exit-signal`` messages, and hold the server to the windows that it was given.
-
-    paramiko drops the former (a killed command would look like a lost link) and takes whatever comes for the latter.
-    """
-    plain = transport._channel_handler_table  # type: ignore[attr-defined]
-    request, data, extended = (
-        plain[kind] for kind in (MSG_CHANNEL_REQUEST, MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA)
-    )
-
-    def on_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
-        start = message.packet.tell()
-        if message.get_binary() == b"exit-signal":
-            message.get_boolean()
-            name = message.get_binary().decode("ascii", "replace").removeprefix("SIG")
-            channel.hostshell_signal = name[:32]  # type: ignore[attr-defined]
-            channel.status_event.set()
-            return
-        message.packet.seek(start)
-        request(channel, message)
-
-    def on_data(channel: paramiko.Channel, message: paramiko.Message) -> None:
-        data(channel, message)
-        _hold_to_window(channel, channel.in_buffer)
-
-    def on_extended(channel: paramiko.Channel, message: paramiko.Message) -> None:
-        extended(channel, message)
-        _hold_to_window(channel, channel.in_stderr_buffer)
-
-    transport._channel_handler_table = {  # type: ignore[attr-defined]
-        **plain,
-        MSG_CHANNEL_REQUEST: on_request,
-        MSG_CHANNEL_DATA: on_data,
-        MSG_CHANNEL_EXTENDED_DATA: on_extended,
-    }
-
-
-def _hold_to_window(channel: paramiko.Channel, buffer: BufferedPipe[Any]) -> None:
-    # what waits unread was never given back to the window, so an honest server cannot have sent more than one window
-    if len(buffer) > channel.in_window_size + PACKET_LIMIT:
-        raise packets_of(channel.get_transport()).broken("it sent more than it was allowed to")
+_LOOKS: dict[int, Callable[[Packets, paramiko.Message], None]] = {
+    MSG_DISCONNECT: _disconnect,
+    MSG_DEBUG: _debug,
+    MSG_EXT_INFO: _extensions,
+    MSG_KEXINIT: _offer,
+    MSG_USERAUTH_INFO_REQUEST: _questions,
+}

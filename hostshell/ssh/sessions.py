@@ -1,0 +1,88 @@
+"""The sessions of one connection: one is kept open ahead, so that a command costs a single round trip.
+
+Must not know what runs in them.
+"""
+
+from __future__ import annotations
+
+import paramiko
+
+from hostshell.ssh.failures import LinkLost, NoSession
+from hostshell.ssh.transport import SessionAsked, Transport
+
+
+class Refused(Exception):
+    """The server would not open a session or start the command."""
+
+
+class Sessions:
+    """Sessions of ``transport``, for one command or copy at a time.
+
+    OpenSSH allows ten at once (MaxSessions) unless it is told otherwise: one is used, one waits.
+    """
+
+    def __init__(self, transport: Transport) -> None:
+        self.transport = transport
+        self._spare: SessionAsked | None = None
+        self._one_only = False  # this server would not open a second one beside the first
+
+    def ahead(self) -> None:
+        """Ask for the session that the next `take` gives, unless there is one; waits for nothing."""
+        if self._spare is None and not self._one_only:
+            self._spare = self.transport.ask_session()
+
+    def forget(self) -> None:
+        """What was asked for came to nothing: the login behind which it travelled failed."""
+        if self._spare is not None:
+            self.transport.forget_session(self._spare)
+            self._spare = None
+
+    def take(self, patience: float) -> paramiko.Channel:
+        """A session, within ``patience`` seconds; at once where one waits.
+
+        Raises `LinkLost` (not started), `NoSession` where no answer came, or `Refused`.
+        """
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            self._await(spare, patience)
+            if spare.opened:
+                return spare.channel
+            # asked for while another was in use, it may have been one too many
+            self._one_only = self.transport.is_active()
+            self.transport.get_exception()
+        return self._new(patience)
+
+    def prove(self, patience: float) -> None:
+        """Make sure that the other side is there: only an answer shows it. Raises as `take` does."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            spare.channel.close()
+        asked = self._asked(patience)
+        if self._one_only:
+            asked.channel.close()
+        else:
+            self._spare = asked
+
+    def _new(self, patience: float) -> paramiko.Channel:
+        return self._asked(patience).channel
+
+    def _asked(self, patience: float) -> SessionAsked:
+        asked = self.transport.ask_session()
+        self._await(asked, patience)
+        if not asked.opened:
+            error = self.transport.get_exception()
+            if not self.transport.is_active():
+                raise self._lost(error)
+            reason = error.args[-1] if isinstance(error, paramiko.ChannelException) else "no reason given"
+            raise Refused(f"the server opens no session: {reason}")
+        return asked
+
+    def _await(self, asked: SessionAsked, patience: float) -> None:
+        if not asked.answered.wait(patience):
+            if self.transport.is_active():
+                raise NoSession("the server opened no session in time")
+            raise self._lost(None)
+
+    def _lost(self, error: Exception | None) -> LinkLost:
+        reason = f": {error}" if error is not None and str(error) else ""
+        return LinkLost(f"the link ended{self.transport.farewell or reason}", started=False)
