@@ -2,7 +2,8 @@
 #   make demo    a loopback fleet of real SSH servers, and the prompt      make test   the tests, against a real sshd
 #   make lint    ruff, mypy, import contracts                               make clean  forget all that was made here
 #   make tour    the demo without a person                                  make package-check, make picture-check
-# PYTHON=python3.12 chooses the interpreter; ARGS="-k name" goes to pytest, or to the demo.
+#   make bench   what it costs, in 3 minutes; ARGS="--full --write" measures more and writes docs/benchmarks.md
+# PYTHON=python3.12 chooses the interpreter; ARGS="-k name" goes to pytest, to the benchmarks, or to the demo.
 
 PYTHON ?= python3
 ARGS ?=
@@ -24,7 +25,7 @@ ifneq ($(shell cat $(VENV)/.made-for 2>/dev/null),$(MADE_FOR))
 .PHONY: $(PY)
 endif
 
-.PHONY: help demo test lint tour picture-check package-check clean
+.PHONY: help demo test bench lint tour picture-check package-check clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +40,10 @@ tour: $(VENV)/.run-time
 test: $(VENV)/.dev
 	@sh tests/support/get-sshd
 	@$(PY) -m pytest $(ARGS)
+
+bench: $(VENV)/.dev
+	@sh tests/support/get-sshd
+	@$(PY) -m tests.benchmarks $(ARGS)
 
 lint: $(VENV)/.dev
 	@$(PY) -m ruff check .

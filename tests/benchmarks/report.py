@@ -1,0 +1,131 @@
+"""Figures as text: a table for the terminal, and docs/benchmarks.md.
+
+Pure: gets what was done, gives text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from tests.benchmarks.work import Done, Figure
+
+UNITS: dict[str, str] = {
+    "s": "{:.3f} s",
+    "ms": "{:.1f} ms",
+    "MB": "{:.0f} MB",
+    "MB/s": "{:.0f} MB/s",
+    "bytes": "{:,.0f}",
+}
+_HEAD = ("work", "bar", "figure", "met")
+
+
+def shown(value: float, unit: str) -> str:
+    """A figure with its unit."""
+    return UNITS[unit].format(value)
+
+
+def bar_text(figure: Figure) -> str:
+    """The bar as it is said: ``≤ 2.0 ×`` or ``≤ 20.0 ms``."""
+    bar = figure.bar
+    return f"≤ {bar.limit:g} × {figure.peer}" if bar.against else f"≤ {shown(bar.limit, bar.unit)}"
+
+
+def figure_text(figure: Figure) -> str:
+    """What was measured, with the medians behind a ratio."""
+    unit = figure.bar.unit
+    if figure.theirs is None:
+        return shown(figure.value, unit)
+    return f"{figure.value:.2f} × ({shown(figure.ours, unit)} : {shown(figure.theirs, unit)})"
+
+
+def _rows(done: Sequence[Done]) -> list[tuple[str, ...]]:
+    return [
+        (figure.bar.what, bar_text(figure), figure_text(figure), "yes" if figure.met else "NO")
+        for one in done
+        for figure in one.figures()
+    ]
+
+
+def table(done: Sequence[Done]) -> str:
+    """All bars in columns, for a terminal."""
+    rows = [_HEAD, *_rows(done)]
+    widths = [max(len(row[at]) for row in rows) for at in range(len(_HEAD))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+
+
+def details(one: Done) -> list[str]:
+    """A Markdown section: the commands, and of each measure the median and the range over the rounds."""
+    work = one.work
+    lines = [f"## {work.title}", ""]
+    measures = list(work.units)
+    lines += _markdown(("contestant", *measures, "rounds"), [_detail(one, name, measures) for name in one.samples])
+    lines += ["", *(f"    {command}" for command in dict.fromkeys(c.command for c in work.contestants)), ""]
+    for note in work.notes:
+        lines += [note, ""]
+    return lines
+
+
+def _detail(one: Done, contestant: str, measures: list[str]) -> tuple[str, ...]:
+    cells = [contestant]
+    for measure in measures:
+        values = one.values(contestant, measure)
+        if not values:
+            cells.append("–")
+            continue
+        unit = one.work.units[measure]
+        cell = shown(one.median(contestant, measure), unit)
+        low, high = shown(min(values), unit), shown(max(values), unit)
+        cells.append(cell if low == high else f"{cell} ({low} – {high})")
+    return (*cells, str(len(one.samples[contestant])))
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return [f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *cells)]
+
+
+def busy_text(busy: Sequence[float]) -> str:
+    """How much of the machine others had before and after the run."""
+    shares = " and ".join(f"{share:.0%}" for share in busy)
+    return f"Before and after the run, other programs used {shares} of the cores: the less, the truer the figures."
+
+
+def page(
+    done: Sequence[Done],
+    *,
+    full: bool,
+    date: str,
+    machine: Mapping[str, str],
+    versions: Mapping[str, str],
+    busy: Sequence[float],
+) -> str:
+    """docs/benchmarks.md."""
+    command = "make bench ARGS='--full --write'" if full else "make bench ARGS=--write"
+    missed = [row for row in _rows(done) if row[3] == "NO"]
+    lines = [
+        "# Benchmarks",
+        "",
+        f"<!-- Written by `{command}` (tests/benchmarks). Do not edit: run it again. -->",
+        "",
+        "`make bench` measures this again in under 3 minutes, against real OpenSSH servers on loopback that it "
+        "starts itself; `make bench ARGS=--full` takes larger sizes and more rounds; `--write` writes this page.",
+        "",
+        f"Measured on {date}, {'full' if full else 'quick'} form. Contestants of one work take turns, round after "
+        "round; what is compared is the ratio of their medians in that one run. Behind a median stands the range of "
+        "its rounds.",
+        "",
+        busy_text(busy),
+        "",
+        *_markdown(("on", ""), [*machine.items()]),
+        "",
+        *_markdown(("with", "version"), [*versions.items()]),
+        "",
+        f"Bars met: {len(_rows(done)) - len(missed)} of {len(_rows(done))}.",
+        "",
+        *_markdown(_HEAD, _rows(done)),
+        "",
+    ]
+    for one in done:
+        lines += details(one)
+    return "\n".join(lines).rstrip() + "\n"
