@@ -21,7 +21,7 @@ from hostshell.ssh.hostkeys import algorithm_order, decide
 from hostshell.ssh.keystore import KeyStores
 from hostshell.ssh.knownhosts import HostKey
 from hostshell.ssh.link import Link, LinkFlood, tune
-from hostshell.ssh.packets import Packets, farewell, has_own_command, listen, packets_of
+from hostshell.ssh.packets import Packets, Transport, farewell, has_own_command, listen, packets_of
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.userauth import attempt
 
@@ -87,7 +87,7 @@ class Connector:
         link = Link(sock, deadline)
         try:
             tune(sock, host.keepalive)
-            transport = paramiko.Transport(link, packetizer_class=Packets)  # type: ignore[arg-type]  # any socket-like object does
+            transport = Transport(link, packetizer_class=Packets)  # type: ignore[arg-type]  # any socket-like object does
             listen(transport)
             options = transport.get_security_options()
             options.ciphers = CIPHERS
@@ -252,7 +252,7 @@ class _Login:
 
     def _refused(self) -> ConnectFailed:
         if not self.tried:
-            wanted = f"; it allows {', '.join(self.allowed)}" if self.allowed else ""
+            wanted = f"; it allows {', '.join(self.allowed)[:200]}" if self.allowed else ""
             message = f"nothing to log in with as {self.host.user}{wanted}"
         else:
             message = f"login as {self.host.user} refused ({self._tried()})"

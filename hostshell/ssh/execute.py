@@ -5,6 +5,7 @@ Must not know turns or events; it is told what to do with each piece of output.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -53,7 +54,7 @@ def open_session(transport: paramiko.Transport, patience: float) -> paramiko.Cha
     except paramiko.ChannelException as error:
         raise Refused(f"the server opens no session: {error.args[-1]}") from None
     except (paramiko.SSHException, OSError, EOFError) as error:
-        if transport.is_active():
+        if transport.is_active() and not isinstance(error, (OSError, EOFError)):  # the thread may not know yet
             raise NoSession("the server opened no session in time") from None
         raise LinkLost(_ended(transport, error), started=False) from None
 
@@ -124,7 +125,8 @@ class Execution:
             with self._stopped.calling(self._bell.set):
                 return self._run(channel)
         finally:
-            channel.close()
+            with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the link may end just now
+                channel.close()
 
     def _run(self, channel: paramiko.Channel) -> Ending:
         if self._stopped():
@@ -143,7 +145,10 @@ class Execution:
             if _gone(self._transport):
                 raise LinkLost(_ended(self._transport, error), started=True) from None
             raise Refused("the server refused to run a command") from None
-        return self._follow(channel)
+        try:
+            return self._follow(channel)
+        except (paramiko.SSHException, OSError, EOFError):  # reading widens the window, and so it sends
+            raise self._lost() from None
 
     def _follow(self, channel: paramiko.Channel) -> Ending:
         """To the command's end. The answer to the request comes with the output: nothing waits for it alone."""
@@ -158,7 +163,7 @@ class Execution:
             if channel.closed or (done and channel.eof_received):
                 self._drain(channel)
                 code, signal = exit_code(channel), exit_signal(channel)
-                if code is not None or signal is not None:
+                if (code is not None or signal is not None) and (channel.eof_received or self._transport.is_active()):
                     return Ending(code, signal, head=self._head)
                 if _gone(self._transport):
                     raise self._lost()

@@ -52,6 +52,11 @@ class Packets(Packetizer):
             MSG_USERAUTH_INFO_REQUEST: self._look_at_questions,
         }
 
+    def close(self) -> None:
+        """As paramiko's; and the timer of a handshake that failed, a thread, does not outlive it."""
+        self.complete_handshake()
+        super().close()
+
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:
         """``n`` bytes. Raises `paramiko.SSHException` where no honest packet is that large."""
         if not 0 <= n <= PACKET_LIMIT:
@@ -94,6 +99,17 @@ class Packets(Packetizer):
             message.get_binary()
         if message.get_int() > PROMPT_LIMIT:
             raise self.broken("it asks more questions than any server does")
+
+
+class Transport(paramiko.Transport):
+    """paramiko's transport, whose thread may die of anything that a server sends: a KeyError, a UnicodeDecodeError."""
+
+    def get_exception(self) -> Exception | None:
+        """What the thread died of, as one of the errors that paramiko documents."""
+        error = super().get_exception()
+        if error is None or isinstance(error, (paramiko.SSHException, OSError, EOFError)):
+            return error
+        return paramiko.SSHException("the server broke the SSH protocol")
 
 
 def _text(message: paramiko.Message) -> str:
