@@ -147,6 +147,8 @@ class Turn:
             self._done.set()
             self._worker.forget_turn(self)
         self._worker.outbox.put(report)
+        if self._connection is not None and not self._connection.alive:
+            self._worker.drop(self._connection)  # not only when it is wanted next: the server may still be sending
 
     def _try(self) -> Ended:
         connection, warm = self._worker.connection(self.order.host, self.stopped)

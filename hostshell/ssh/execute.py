@@ -5,6 +5,7 @@ Must not know turns or events; it is told what to do with each piece of output.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -109,7 +110,8 @@ class Execution:
             with self._stopped.calling(self._bell.set):
                 return self._run(channel)
         finally:
-            channel.close()
+            with contextlib.suppress(paramiko.SSHException, OSError, EOFError):  # the link may end just now
+                channel.close()
 
     def _run(self, channel: paramiko.Channel) -> Ending:
         if self._stopped():
@@ -130,7 +132,10 @@ class Execution:
             if _gone(self._transport):
                 raise LinkLost(_ended(self._transport, error), started=True) from None
             raise Refused("the server refused to run a command") from None
-        return self._follow(channel)
+        try:
+            return self._follow(channel)
+        except (paramiko.SSHException, OSError, EOFError):  # reading widens the window, and so it sends
+            raise self._lost() from None
 
     def _follow(self, channel: paramiko.Channel) -> Ending:
         """To the command's end. The answer to the request comes with the output: nothing waits for it alone."""
@@ -145,7 +150,7 @@ class Execution:
             if channel.closed or (done and channel.eof_received):
                 self._drain(channel)
                 code, signal = exit_code(channel), exit_signal(channel)
-                if code is not None or signal is not None:
+                if (code is not None or signal is not None) and (channel.eof_received or self._transport.is_active()):
                     return Ending(code, signal, head=self._head)
                 if _gone(self._transport):
                     raise self._lost()

@@ -16,6 +16,9 @@ from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, remote_reason
 from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import READ, Attributes, Entry, SftpError
 
+MAX_NAME = 255  # bytes; file systems take no longer one, and a server could send one of any length
+MAX_MEASURED = 1_000_000  # names that are looked at before the copy begins: a server may show a tree without an end
+
 
 class Getting:
     """One get from one host. ``leftover`` is there for symmetry with put: a get leaves nothing on the host."""
@@ -43,7 +46,7 @@ class Getting:
         landing = Landing(directory, os.fsencode(self._host))
         try:
             if found.is_directory:
-                self._measure(remote, 0)
+                self._measure(remote, 0, MAX_MEASURED)
                 self._tree(remote, landing, name, found)
             else:
                 self._ledger.total = found.size or 0
@@ -111,7 +114,7 @@ class Getting:
         for entry in entries:
             below = paths.join(name, entry.name) if name else entry.name
             try:
-                unsafe = paths.unsafe_name(entry.name)
+                unsafe = _unsafe(entry.name)
                 if unsafe:
                     raise Refused(f"refused: {unsafe}")
                 self._entry(entry, paths.join(remote, entry.name), folder, below, depth)
@@ -140,24 +143,27 @@ class Getting:
         else:
             self._file(remote, lambda: folder, entry.name, name)
 
-    def _measure(self, remote: bytes, depth: int) -> None:
-        """Add up the sizes of all files in a tree, as far as it can be listed; for the progress line only.
+    def _measure(self, remote: bytes, depth: int, most: int) -> int:
+        """Add up the sizes of the files in a tree, as far as it can be listed; for the progress line only.
 
-        Listing twice keeps no more than one path's directories in memory, and is little beside copying what is in them.
+        Looks at ``most`` names, about; how many of these are left is the result. Listing twice keeps no more than one
+        path's directories in memory, and is little beside copying what is in them.
         """
-        if depth > MAX_DEPTH:
-            return
+        if depth > MAX_DEPTH or most <= 0:
+            return most
         below: list[bytes] = []
         try:
             for entry in self._sftp.list(remote):
-                if entry.attributes.is_directory and not paths.unsafe_name(entry.name):
+                most -= 1
+                if entry.attributes.is_directory and not _unsafe(entry.name):
                     below.append(paths.join(remote, entry.name))
                 elif not entry.attributes.is_link and not entry.attributes.is_special:
                     self._ledger.total += entry.attributes.size or 0
         except SftpError:
-            return
+            return most
         for directory in below:
-            self._measure(directory, depth + 1)
+            most = self._measure(directory, depth + 1, most)
+        return most
 
     # --- one file ---
 
@@ -188,6 +194,13 @@ class Getting:
             if not self._sftp.stopping:
                 self._sftp.drop_handle(handle)
         self._ledger.files += 1
+
+
+def _unsafe(name: bytes) -> str:
+    """Why a name in a listing must not become a local one, in words; "" for a good name."""
+    if len(name) > MAX_NAME:
+        return f"a name of more than {MAX_NAME} bytes"
+    return paths.unsafe_name(name)
 
 
 def _times(found: Attributes) -> tuple[int, int] | None:

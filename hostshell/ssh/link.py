@@ -20,6 +20,8 @@ SHAKE_BUDGET = 512 * 1024  # bytes that a server may send before the handshake i
 # milliseconds that sent data may stay unacknowledged before the kernel calls the link dead (Linux, RFC 5482)
 USER_TIMEOUT_MS = 30_000
 
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux, tcp(7): it wears off, so it is set anew each time
+
 # while a laptop sleeps the monotonic clock of Linux stands still, but the server's does not
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -34,6 +36,8 @@ class Link:
     ``deadline`` (seconds on `time.monotonic`, None: no limit) ends the connection when it comes, however slowly bytes
     drip in: paramiko's own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the
     deadline. ``budget`` is how many bytes may come before it is set to None. ``first``: how the connection began.
+    ``hurry``: acknowledge at once what comes. Until its first session sshd lets Nagle's algorithm hold back each answer
+    until the one before is acknowledged, and a client that sends nothing meanwhile would let it wait for 40 ms.
     """
 
     def __init__(self, sock: socket.socket, deadline: float | None = None, budget: int | None = SHAKE_BUDGET) -> None:
@@ -47,6 +51,7 @@ class Link:
         self._sending = threading.Lock()  # what was kept goes before what is sent next, or no packet can be read
         self._corked: list[bytes] | None = None
         self.budget = budget
+        self.hurry = True
         self.expired = False
         self.received = 0
         self.first = b""
@@ -124,6 +129,9 @@ class Link:
             self.first += data[: FIRST - self.received]
         self.received += len(data)
         self._heard = time.clock_gettime(_CLOCK)
+        if self.hurry and _QUICKACK is not None:
+            with contextlib.suppress(OSError):  # no TCP, or closed meanwhile
+                self._sock.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
         if self.budget is not None:
             self.budget -= len(data)
             if self.budget < 0:

@@ -181,7 +181,7 @@ class Login:
 
     def _refused(self) -> ConnectFailed:
         if not self.tried:
-            wanted = f"; it allows {', '.join(self.allowed)}" if self.allowed else ""
+            wanted = f"; it allows {', '.join(self.allowed)[:200]}" if self.allowed else ""
             message = f"nothing to log in with as {self.host.user}{wanted}"
         else:
             message = f"login as {self.host.user} refused ({self._tried()})"

@@ -17,6 +17,7 @@ from hostshell.ssh.sftpwire import PERMISSION_DENIED, UNSUPPORTED, FileSystem, S
 INTERVAL = 0.25  # seconds between two reports of progress
 NAMED = 5  # how many names a sentence holds
 MAX_DEPTH = 200  # directories within directories; a server could go on for ever
+MAX_SHOWN = 4096  # bytes of a path in a sentence; no system takes a longer one
 
 Reporter = Callable[[str, int, int], None]
 
@@ -122,7 +123,9 @@ class Ledger:
 
 def shown(path: bytes) -> str:
     """A path for a sentence: cleaned, for a host may have chosen it."""
-    return clean(decode(path))
+    if len(path) <= MAX_SHOWN:
+        return clean(decode(path))
+    return clean(decode(path[:MAX_SHOWN])) + "…"
 
 
 def local_reason(error: OSError) -> str:

@@ -10,6 +10,8 @@ import paramiko
 from hostshell.ssh.failures import LinkLost, NoSession
 from hostshell.ssh.transport import SessionAsked, Transport
 
+_GONE = (paramiko.SSHException, OSError, EOFError)  # what sending on a link that has ended may raise
+
 
 class Refused(Exception):
     """The server would not open a session or start the command."""
@@ -29,7 +31,7 @@ class Sessions:
     def ahead(self) -> None:
         """Ask for the session that the next `take` gives, unless there is one; waits for nothing."""
         if self._spare is None and not self._one_only:
-            self._spare = self.transport.ask_session()
+            self._spare = self._ask()
 
     def forget(self) -> None:
         """What was asked for came to nothing: the login behind which it travelled failed."""
@@ -45,30 +47,38 @@ class Sessions:
         spare, self._spare = self._spare, None
         if spare is not None:
             self._await(spare, patience)
+            self.transport.calm_down()
             if spare.opened:
                 return spare.channel
             # asked for while another was in use, it may have been one too many
             self._one_only = self.transport.is_active()
             self.transport.get_exception()
-        return self._new(patience)
+        return self._new(patience).channel
 
     def prove(self, patience: float) -> None:
         """Make sure that the other side is there: only an answer shows it. Raises as `take` does."""
         spare, self._spare = self._spare, None
-        if spare is not None:
-            spare.channel.close()
-        asked = self._asked(patience)
-        if self._one_only:
-            asked.channel.close()
-        else:
-            self._spare = asked
+        try:
+            if spare is not None:
+                spare.channel.close()
+            asked = self._new(patience)
+            if self._one_only:
+                asked.channel.close()
+            else:
+                self._spare = asked
+        except _GONE as error:
+            raise self._lost(error) from None
 
-    def _new(self, patience: float) -> paramiko.Channel:
-        return self._asked(patience).channel
+    def _ask(self) -> SessionAsked:
+        try:
+            return self.transport.ask_session()
+        except _GONE as error:
+            raise self._lost(error) from None
 
-    def _asked(self, patience: float) -> SessionAsked:
-        asked = self.transport.ask_session()
+    def _new(self, patience: float) -> SessionAsked:
+        asked = self._ask()
         self._await(asked, patience)
+        self.transport.calm_down()
         if not asked.opened:
             error = self.transport.get_exception()
             if not self.transport.is_active():
@@ -83,6 +93,6 @@ class Sessions:
                 raise NoSession("the server opened no session in time")
             raise self._lost(None)
 
-    def _lost(self, error: Exception | None) -> LinkLost:
+    def _lost(self, error: BaseException | None) -> LinkLost:
         reason = f": {error}" if error is not None and str(error) else ""
         return LinkLost(f"the link ended{self.transport.farewell or reason}", started=False)

@@ -30,6 +30,8 @@ from hostshell.ssh.sftpwire import (
 )
 
 MAX_ENTRIES = 300_000  # names in one directory: they are kept in memory while it is copied
+MAX_NAMES = 64 * 1024 * 1024  # bytes of those names together
+MAX_HANDLE = 256  # bytes (draft, section 6.3): every read and write repeats it
 PLAIN_CHUNK = 32 * 1024  # bytes in a read or write that every server takes (draft, section 3)
 BEST_CHUNK = 128 * 1024  # bytes, where the server's limits@openssh.com allows it: twice as fast as 32 KiB
 NOISE = 200  # bytes of a shell's greeting that are shown
@@ -131,6 +133,12 @@ class Sftp(Exchange):
         body = pack_string(name) + b"".join(pack_string(field) for field in fields)
         return self.answer(self.send(Kind.EXTENDED, body))
 
+    def _handle(self, number: int) -> bytes:
+        handle = self.answer(number).expect(Kind.HANDLE).string()
+        if len(handle) > MAX_HANDLE:
+            raise SftpError(BAD_MESSAGE, "the host broke the SFTP protocol: a handle that is too long")
+        return handle
+
     # --- requests ---
 
     def stat(self, path: bytes, *, follow: bool = True) -> Attributes | None:
@@ -150,7 +158,7 @@ class Sftp(Exchange):
     def open(self, path: bytes, flags: int, attributes: Attributes | None = None) -> bytes:
         """Open a file; its handle. ``flags`` as in `sftpwire`."""
         body = pack_string(path) + struct.pack(">I", flags) + (attributes or Attributes()).pack()
-        return self.answer(self.send(Kind.OPEN, body)).expect(Kind.HANDLE).string()
+        return self._handle(self.send(Kind.OPEN, body))
 
     def close_handle(self, handle: bytes) -> None:
         """Close a handle and learn how that went: some servers report a failed write only here."""
@@ -209,8 +217,8 @@ class Sftp(Exchange):
 
     def list(self, path: bytes) -> Iterator[Entry]:
         """The entries of a directory as they come, without ``.`` and ``..``. Names are bytes, and not to be trusted."""
-        handle = self.answer(self.send(Kind.OPENDIR, pack_string(path))).expect(Kind.HANDLE).string()
-        count = 0
+        handle = self._handle(self.send(Kind.OPENDIR, pack_string(path)))
+        count = size = 0
         ahead = self.send(Kind.READDIR, pack_string(handle))
         try:
             while True:
@@ -227,6 +235,9 @@ class Sftp(Exchange):
                     raise SftpError(FAILURE, f"more than {MAX_ENTRIES} names in one directory")
                 for _ in range(names):
                     name = answer.string()
+                    size += len(name)
+                    if size > MAX_NAMES:
+                        raise SftpError(FAILURE, f"names of more than {MAX_NAMES >> 20} MiB in one directory")
                     answer.string()  # the long form, as `ls -l` would print it
                     entry = Entry(name, answer.attributes())
                     if name not in (b".", b".."):

@@ -109,6 +109,13 @@ class Transport(paramiko.Transport):
         finally:
             self._link.uncork()
 
+    def get_exception(self) -> Exception | None:
+        """What its thread died of, as an error that paramiko documents: a server can make it die of anything."""
+        error = super().get_exception()
+        if error is None or isinstance(error, (paramiko.SSHException, OSError, EOFError)):
+            return error
+        return paramiko.SSHException("the server broke the SSH protocol")
+
     def ask_session(self) -> SessionAsked:
         """Ask for a session and do not wait. Where the link has ended, that is the answer."""
         answered = threading.Event()
@@ -136,7 +143,14 @@ class Transport(paramiko.Transport):
         self.channel_events.pop(asked.channel.get_id(), None)
         self._channels.delete(asked.channel.get_id())  # type: ignore[attr-defined]
 
+    def calm_down(self) -> None:
+        """The login is over: acknowledge as the kernel thinks best (see `Link`)."""
+        self._link.hurry = False
+
     # --- paramiko's own ways ---
+
+    def _parse_debug(self, m: paramiko.Message) -> None:
+        """`Packets` has kept it; paramiko would only log it."""
 
     def _log(self, level: int, msg: object, *args: object) -> None:
         """Nobody reads it, and its texts are a tenth of the cost of a login."""

@@ -6,7 +6,7 @@ import pickle
 import shlex
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostshell.core.commands import COMMANDS
@@ -198,6 +198,115 @@ def test_any_line_means_something_or_is_refused_in_words(line: str) -> None:
     except UsageError as error:
         assert error.message
         assert error.exit_code == 2
+
+
+_VOCABULARY = st.sampled_from(
+    [
+        "batch_run",
+        "batch_scp",
+        "run",
+        "ping",
+        "use",
+        "hosts",
+        "groups",
+        "show",
+        "set",
+        "history",
+        "help",
+        "exit",
+        "!",
+        "-h",
+        "-g",
+        "-x",
+        "-a",
+        "-cmd",
+        "--cmd=df",
+        "-f",
+        "-t",
+        "-b",
+        "-N",
+        "-q",
+        "--json",
+        "--rc",
+        "max",
+        "--clear",
+        "--outdir",
+        "-action",
+        "put",
+        "get",
+        "-local",
+        "-remote",
+        "--connect-timeout",
+        "--help",
+        "--",
+        "-",
+        "=",
+        "#",
+        "web",
+        "h[1-2]",
+        "@db",
+        "h1,h2",
+        "/tmp",
+        "5",
+        "0.5",
+        "fanout",
+        "timeout",
+        "off",
+        "'a b'",
+        '"',
+        "\\",
+        "\x1b[2J",
+    ]
+)
+_LINES = st.lists(_VOCABULARY | st.text(max_size=3), max_size=9).map(" ".join)
+
+
+@settings(deadline=None)
+@given(_LINES)
+def test_any_words_of_the_language_mean_something_or_are_refused_in_a_short_sentence(line: str) -> None:
+    try:
+        meaning = parse_line(line)
+    except UsageError as error:
+        assert error.message
+        assert len(error.message) < 200 + len(line)
+        return
+    if meaning is None:
+        assert line.startswith("#") or not line.strip()
+
+
+@settings(deadline=None)
+@given(_LINES)
+def test_a_line_that_means_something_means_the_same_as_it_is_rendered(line: str) -> None:
+    try:
+        meaning = parse_line(line)
+    except UsageError:
+        return
+    if meaning is not None:
+        again = render(meaning)
+        assert parse_line(again) == meaning
+        assert render(meaning) == again
+
+
+@settings(deadline=None)
+@given(st.lists(_VOCABULARY | st.text(max_size=5), max_size=8))
+def test_any_words_that_a_shell_has_split_mean_something_or_are_refused(words: list[str]) -> None:
+    try:
+        found = parse_words(words)
+    except UsageError as error:
+        assert error.message
+        return
+    assert (found is None) == (words == [])
+
+
+@given(st.text(alphabet="ab \n'\"\\#$", min_size=1, max_size=20).filter(lambda text: text.strip()))
+def test_a_quoted_command_in_several_lines_is_put_together_again(command: str) -> None:
+    first, *rest = f"batch_run -g web -cmd {quote(command)}".split("\n")
+    for line in rest:
+        with pytest.raises(Unfinished):
+            parse_line(first)
+        # inside quotes a backslash at the end belongs to the text
+        first = join_lines(first, line)
+    assert parse_line(first) == BatchRun(WEB, command)
 
 
 _WORD = st.text(min_size=1, max_size=12).filter(lambda text: text.strip() and "\0" not in text)

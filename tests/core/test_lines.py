@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostshell.core.lines import PIECE, LineCutter
@@ -74,3 +74,27 @@ def test_the_pieces_do_not_matter(pieces: list[bytes]) -> None:
     assert lines(cut(*pieces)) == whole
     text = b"".join(pieces).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     assert b"".join(line + (b"\n" if eol else b"") for line, eol in whole) == text
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    st.lists(
+        st.sampled_from([b"x" * 7, b"\r", b"\n", b"\r\n", b"y" * (PIECE - 1), b"z" * PIECE, b"w" * (2 * PIECE + 1)])
+    ),
+    st.lists(st.integers(1, 3 * PIECE), min_size=1, max_size=5),
+)
+def test_long_lines_are_the_same_lines_however_they_arrive(parts: list[bytes], sizes: list[int]) -> None:
+    whole = b"".join(parts)
+    cutter, at, turn = LineCutter(), 0, 0
+    found: list[tuple[bytes, bool]] = []
+    while at < len(whole):
+        size = sizes[turn % len(sizes)]
+        found += cutter.feed(whole[at : at + size])
+        assert len(cutter._rest) <= PIECE  # what waits is bounded
+        at, turn = at + size, turn + 1
+    found += cutter.end()
+    assert lines(found) == lines(cut(whole))
+    text = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    assert b"".join(block for block, _ in found) == text
+    for line, _ in lines(found):
+        assert len(line) <= PIECE

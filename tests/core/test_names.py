@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import pytest
 from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hostshell.core.names import MOST_NAMES, check_address, check_name, check_user, expand, fold, split
@@ -88,6 +90,28 @@ def test_an_address_may_be_a_name_or_a_literal(address: str) -> None:
 def test_an_address_that_is_something_else_is_refused(address: str) -> None:
     with pytest.raises(ValueError, match="it "):
         check_address(address)
+
+
+_CHECKED = st.sampled_from(
+    ["h1", "-", "::1", "%eth0", "[", "]", "@", ":", "/", "$", ";", "\x1b", "\u202e", "٢", "é", " "]
+)
+
+
+@given(st.lists(_CHECKED | st.text(max_size=3), max_size=5).map("".join))
+def test_any_text_is_a_name_a_user_an_address_or_is_refused_in_a_printable_sentence(text: str) -> None:
+    for check in (check_name, check_user, check_address):
+        try:
+            check(text)
+        except ValueError as error:
+            assert str(error).startswith("it ") and str(error).isprintable()
+            continue
+        # ssh takes it for no option, a shell for no command, a terminal for nothing at all
+        assert text and not text.startswith("-") and text.isprintable()
+        assert not set(text) & set(" \t\n`$;|&<>\"'(){}")
+        if check is check_name:
+            assert text not in (".", "..") and "/" not in text  # a download makes a folder of this name
+            assert expand(text) == [text]
+            assert fold([text]) == text
 
 
 # --- expanding ---
@@ -177,6 +201,22 @@ def test_splitting_leaves_brackets_whole_and_trims_blanks() -> None:
     assert split("a[1,2] ! b&c", ",!&^") == [("", "a[1,2]"), ("!", "b"), ("&", "c")]
 
 
+_PIECE = st.sampled_from(
+    ["web", "[1-3]", "[01-10/2]", "[9,7]", "[", "]", ",", "-", "/", "1", "[::1]", "[1-99999999]", " "]
+)
+
+
+@settings(deadline=None)
+@given(st.lists(_PIECE | st.text(max_size=2), max_size=6).map("".join))
+def test_any_pattern_is_names_each_once_or_is_refused_with_a_reason(text: str) -> None:
+    try:
+        names = expand(text)
+    except ValueError as error:
+        assert str(error)
+        return
+    assert names and len(names) == len(set(names)) <= MOST_NAMES
+
+
 # --- folding ---
 
 
@@ -228,3 +268,10 @@ _plain = st.text("abc019.-_", min_size=1, max_size=8).filter(lambda text: text[0
 @given(st.lists(st.one_of(_name, _plain, st.sampled_from(["[::1]:22", "root@h1", "::1", "10.0.0.5:22"])), min_size=1))
 def test_what_is_folded_expands_to_the_same_names(names: list[str]) -> None:
     assert set(expand(fold(names))) == set(names)
+
+
+@given(st.lists(_name | _plain, min_size=1), st.randoms())
+def test_the_order_of_any_names_does_not_change_the_folded_text(names: list[str], random: Random) -> None:
+    shuffled = names + names[:1]
+    random.shuffle(shuffled)
+    assert fold(shuffled) == fold(names)

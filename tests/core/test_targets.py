@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 import pytest
 from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostshell.core.clean import clean
 from hostshell.core.errors import TargetError
+from hostshell.core.names import check_name, check_user
 from hostshell.core.targets import Moment, Targets, parse_moment, resolve, unknown_host
 
 WEB = tuple(f"web{number:02}" for number in range(1, 21))
@@ -95,6 +97,56 @@ def test_operators_agree_with_clustershell(parts: list[tuple[str, str]]) -> None
         assert nothing.message.startswith("no hosts left")
         found = set()
     assert found == wanted
+
+
+_TEXTS = st.lists(
+    st.sampled_from(
+        [*",!&^@*?[]-", "h1", "web", "[1-3]", "db", "all", "prod", "rack", "10.0.0.1", "[::1]:22", "root@", ":22"]
+    )
+    | st.text(max_size=3),
+    max_size=6,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(st.lists(_TEXTS, max_size=2), st.lists(_TEXTS, max_size=2), st.lists(_TEXTS, max_size=2), st.booleans())
+def test_any_texts_are_hosts_each_once_or_one_short_clean_sentence(
+    named: list[str], groups: list[str], exclude: list[str], everything: bool
+) -> None:
+    catalog = Known()
+    targets = Targets(tuple(named), tuple(groups), tuple(exclude), everything)
+    try:
+        found = resolve(targets, catalog)
+    except TargetError as error:
+        for sentence in (error.message, error.hint):
+            assert sentence == clean(sentence)
+            assert len(sentence) < 1500
+        return
+    assert found and len(found) == len(set(found))
+    assert all(name in catalog.host_names or parse_moment(name) is not None for name in found)
+    # what is excluded as it stands is not there
+    assert not set(exclude) & set(found)
+
+
+_KNOWN_TEXTS = st.sampled_from(
+    ["h1", "web[01-03]", "@prod!web*", "db?&db1", "h2,h1", "*", "@rack2^h1", "root@h1", "10.0.0.1"]
+)
+
+
+@given(st.lists(_KNOWN_TEXTS, min_size=1, max_size=4))
+def test_several_options_are_the_sum_of_each_in_the_order_typed(texts: list[str]) -> None:
+    alone = [name for text in texts for name in hosts(text)]
+    assert hosts(*texts) == tuple(dict.fromkeys(alone))
+
+
+@given(st.lists(_KNOWN_TEXTS, min_size=1, max_size=3), st.lists(_KNOWN_TEXTS, max_size=3))
+def test_exclusion_leaves_the_others_in_their_order(texts: list[str], exclude: list[str]) -> None:
+    gone = {name for text in exclude for name in hosts(text)}
+    left = [name for name in hosts(*texts) if name not in gone and not (name == "root@h1" and "h1" in gone)]
+    try:
+        assert list(hosts(*texts, exclude=tuple(exclude))) == left
+    except TargetError as error:
+        assert not left and error.message.startswith("no hosts left")
 
 
 @pytest.mark.parametrize(
@@ -353,3 +405,26 @@ def test_targets_become_options_again() -> None:
 @given(st.text(max_size=10))
 def test_options_are_quoted_so_that_the_line_reads_back(text: str) -> None:
     assert shlex.split(Targets(hosts=(text,)).options(), posix=True) == ["-h", text]
+
+
+_MOMENTS = st.builds(
+    lambda user, address, port: (f"{user}@" if user else "") + address + (f":{port}" if port else ""),
+    st.sampled_from(["", "root", "CORP\\\\jane", "-x", "a/b", "ü"]),
+    st.sampled_from(["h1", "10.0.0.5", "[::1]", "[fe80::1%eth0]", "h1.example.net", "-x", "$(id)", "", "[", "::1"]),
+    st.sampled_from(["", "22", "65535", "0", "70000", "x", "٢", "22:22"]),
+)
+
+
+@given(_MOMENTS | st.text(max_size=12))
+def test_a_host_of_the_moment_has_a_name_and_a_port_that_can_be_or_is_refused(name: str) -> None:
+    try:
+        found = parse_moment(name)
+    except TargetError as error:
+        assert error.message == clean(error.message)
+        return
+    if found is not None:
+        check_name(found.address)
+        if found.user is not None:
+            check_user(found.user)
+        assert found.port is None or 1 <= found.port <= 65535
+        assert found.address in name and (found.user or "") in name

@@ -9,8 +9,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
+from hostshell.core.names import check_address, check_name
 from hostshell.core.targets import Targets, resolve
 from hostshell.inventory.load import find, load, why_unsafe
 
@@ -268,3 +272,48 @@ def test_the_sample_inventory_takes_the_readmes_first_line() -> None:
 
 def test_the_sample_inventory_holds_no_secret() -> None:
     assert list(load([str(SAMPLE)]).secrets()) == []
+
+
+_pieces = st.sampled_from(
+    [
+        b"[host:h1]\n",
+        b"[host:web[1-3]]\n",
+        b"[group:g]\n",
+        b"[group:k]\n",
+        b"[defaults]\n",
+        b"hosts = h1, web[2-9]\n",
+        b"groups = k\n",
+        b"groups = g\n",
+        b"port = 22\n",
+        b"user = {host}\n",
+        b"password = x\n",
+        b"\xef\xbb\xbf",
+        b"\xff",
+        b"\x00",
+        b"\r\n",
+        b"= [",
+        b"\x1b[2J",
+    ]
+) | st.binary(max_size=4)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.lists(_pieces, max_size=8).map(b"".join), min_size=1, max_size=3))
+def test_any_bytes_in_the_files_are_an_inventory_or_one_error_with_the_file(tmp_path: Path, files: list[bytes]) -> None:
+    paths = [write(tmp_path / f"{number}.ini", content, 0o600) for number, content in enumerate(files)]
+    try:
+        found = load(paths)
+    except InventoryError as refused:
+        assert any(path in refused.message for path in paths)
+        assert clean(refused.message) == refused.message
+        return
+    names = list(found.host_names)
+    assert names and resolve(Targets(everything=True), found) == tuple(names)
+    for name in names:
+        check_name(name)
+        host = found.host(name)
+        check_address(host.address)
+        assert 1 <= host.port <= 65535
+    for group, members in found.groups.items():
+        check_name(group)
+        assert set(members) <= set(names)

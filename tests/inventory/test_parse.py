@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import configparser
+import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
 from hostshell.inventory.parse import parse
 
@@ -168,3 +170,47 @@ def test_whatever_is_read_is_what_plain_configparser_reads(text: str) -> None:
     for section in found:
         ours = {key: value.text for key, value in section.values.items()}
         assert ours == {key: value.strip() for key, value in plain.items(section.header)}
+
+
+_near = st.lists(
+    st.sampled_from(
+        [
+            "[host:h1]",
+            "[",
+            "]",
+            "\n",
+            "\r",
+            "\r\n",
+            " ",
+            "\t",
+            "x",
+            "=",
+            "#",
+            ";",
+            "\ufeff",
+            "\0",
+            "\x0b",
+            "\x85",
+            "\u2028",
+        ]
+    )
+    | st.text(max_size=3),
+    max_size=14,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(_near)
+def test_any_text_is_read_or_refused_with_file_and_line(text: str) -> None:
+    try:
+        found = parse(text, "hosts.ini")
+    except InventoryError as refused:
+        assert re.match(r"hosts\.ini:[0-9]+: ", refused.message)
+        assert refused.message == clean(refused.message)
+        assert len(refused.message) < 400
+        return
+    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    for section in found:
+        assert section.header in lines[section.line - 1]
+        for key, value in section.values.items():
+            assert key in lines[value.line - 1] and value.text in lines[value.line - 1]

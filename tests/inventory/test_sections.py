@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import re
 
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import Place, Secret, SecretSource
+from hostshell.core.names import check_name
 from hostshell.inventory.sections import GroupSection, HostSection, read
 from hostshell.inventory.settings import SETTINGS
 
@@ -235,3 +241,70 @@ def test_every_setting_may_stand_in_every_kind_of_section(section: str) -> None:
     good = {"port": "1", "connect_timeout": "1", "keepalive": "1", "host_keys": "ask", "passphrase_from": "ask"}
     keys = [key for key in SETTINGS if key != "password_from"]
     read(f"[{section}]\n" + "".join(f"{key} = {good.get(key, 'x')}\n" for key in keys), "hosts.ini")
+
+
+_header = st.sampled_from(
+    ["host:h1", "host:web[1-3]", "group:g", "group:all", "defaults", "DEFAULT", "host:", "x", "host:-x", "group:a b"]
+)
+_key = st.sampled_from([*SETTINGS, "hosts", "groups", "jump", "adress", "\x1b"])
+_value = st.sampled_from(
+    [
+        "h1",
+        "22",
+        "70000",
+        "0",
+        "10.5",
+        "env:X",
+        "cmd:x",
+        "ask",
+        "keyring:a/b",
+        "strict",
+        "$(id)",
+        "-x",
+        "::1",
+        "web[1-2],h1",
+        "@g",
+        "g",
+        "~/.ssh/k",
+    ]
+) | st.text(st.characters(exclude_characters="\r\n\0", exclude_categories=["Cs"]), min_size=1, max_size=5)
+_sections = st.lists(
+    st.tuples(_header, st.lists(st.tuples(_key, _value), max_size=3)).map(
+        lambda section: f"[{section[0]}]\n" + "".join(f"{key} = {value}\n" for key, value in section[1])
+    ),
+    max_size=3,
+).map("".join)
+
+
+@settings(deadline=None)
+@given(_sections)
+def test_any_sections_are_read_or_refused_with_file_and_line(text: str) -> None:
+    try:
+        found = read(text, "hosts.ini")
+    except InventoryError as refused:
+        assert re.match(r"hosts\.ini:[0-9]+: ", refused.message)
+        for sentence in (refused.message, refused.hint):
+            assert sentence == clean(sentence)
+            assert len(sentence) < 500
+        return
+    for section in found.sections:
+        names = section.names if isinstance(section, HostSection) else (section.name, *(section.hosts or ()))
+        for name in names:
+            check_name(name)
+        for key, (_, line) in section.layer.values.items():
+            assert text.split("\n")[line - 1].startswith(key)
+
+
+_secret = st.text(st.characters(categories=["L", "N"]), min_size=8, max_size=12).map("hunter2".__add__)
+
+
+@settings(deadline=None)
+@given(_secret, _sections, _sections)
+def test_whatever_stands_around_a_password_no_error_and_no_repr_shows_it(secret: str, before: str, after: str) -> None:
+    try:
+        found = read(f"{before}[host:secret]\npassword = {secret}\n{after}", "hosts.ini")
+    except InventoryError as refused:
+        assert secret not in str(refused)
+        return
+    assert secret not in repr(found)
+    assert found.literal is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import socket
 
 import paramiko
 from paramiko.agent import AgentSSH
@@ -11,16 +12,21 @@ from paramiko.buffered_pipe import BufferedPipe
 from paramiko.channel import Channel
 from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
 from paramiko.packet import Packetizer
-from paramiko.transport import Transport
+
+from hostshell.ssh.link import Link
+from hostshell.ssh.packets import Packets
+from hostshell.ssh.transport import CIPHERS, DIGESTS, Transport
 
 
 def test_the_pinned_release_is_the_one_that_runs() -> None:
     assert paramiko.__version__.startswith("5.1.")
 
 
-def test_channel_requests_are_dispatched_through_a_table_that_an_instance_may_replace() -> None:
-    assert Transport._channel_handler_table[MSG_CHANNEL_REQUEST] is Channel._handle_request
-    assert "self._channel_handler_table[ptype](chan, m)" in inspect.getsource(Transport.run)
+def test_messages_of_channels_are_dispatched_through_a_table_that_a_subclass_may_replace() -> None:
+    assert paramiko.Transport._channel_handler_table[MSG_CHANNEL_REQUEST] is Channel._handle_request
+    assert "self._channel_handler_table[ptype](chan, m)" in inspect.getsource(paramiko.Transport.run)
+    assert Transport._channel_handler_table is not paramiko.Transport._channel_handler_table
+    assert Transport._channel_handler_table.keys() == paramiko.Transport._channel_handler_table.keys()
 
 
 def test_a_message_can_be_read_again_from_a_place() -> None:
@@ -68,18 +74,6 @@ def test_the_agents_request_is_the_method_that_we_lock() -> None:
     assert "self.agent._send_message(msg)" in inspect.getsource(paramiko.agent.AgentKey.sign_ssh_data)
 
 
-def test_the_classic_transport_makes_its_event_before_it_asks() -> None:
-    # ServiceRequestingTransport sends first and stalls some logins at a fan-out of 32
-    source = inspect.getsource(Transport.auth_password)
-    assert source.index("threading.Event()") < source.index(".auth_password(username")
-
-
-def test_the_wait_for_bytes_takes_our_sockets_time_out_and_errors() -> None:
-    source = inspect.getsource(Packetizer.read_all)
-    assert "except socket.timeout" in source
-    assert "except socket.error" in source
-
-
 def test_a_login_attempt_asks_for_the_service_by_the_methods_that_we_override() -> None:
     for attempt in (AuthHandler.auth_password, AuthHandler.auth_publickey, AuthHandler.auth_interactive):
         assert "self._request_auth()" in inspect.getsource(attempt)
@@ -87,21 +81,71 @@ def test_a_login_attempt_asks_for_the_service_by_the_methods_that_we_override() 
     assert list(inspect.signature(AuthHandler.wait_for_response).parameters) == ["self", "event"]
 
 
-def test_every_packet_comes_through_the_methods_that_we_bound() -> None:
-    assert "self.packetizer.read_message()" in inspect.getsource(Transport.run)
-    source = inspect.getsource(Packetizer.read_message)
-    assert "self.read_all(" in source
-    assert ".recv(" not in source
-    assert list(inspect.signature(Packetizer.read_all).parameters) == ["self", "n", "check_rekey"]
+def test_every_packet_comes_and_goes_through_the_methods_that_we_override() -> None:
+    assert "self.packetizer.read_message()" in inspect.getsource(paramiko.Transport.run)
+    assert "self.packetizer.readline(" in inspect.getsource(paramiko.Transport._check_banner)
+    reading, writing = inspect.getsource(Packetizer.read_message), inspect.getsource(Packetizer.send_message)
+    assert "self.read_all(" in reading
+    assert ".recv(" not in reading
+    assert "self.write_all(out)" in writing
+    assert ".send(" not in writing
+    for name in ("read_all", "readline", "write_all", "start_handshake", "handshake_timed_out", "complete_handshake"):
+        ours, theirs = getattr(Packets, name), getattr(Packetizer, name)
+        assert inspect.signature(ours).parameters.keys() == inspect.signature(theirs).parameters.keys()
 
 
 def test_a_transport_keeps_what_it_reads_packets_with() -> None:
-    assert "self.packetizer = (packetizer_class or Packetizer)(sock)" in inspect.getsource(Transport.__init__)
+    assert "self.packetizer = (packetizer_class or Packetizer)(sock)" in inspect.getsource(paramiko.Transport.__init__)
+
+
+def test_a_session_is_asked_for_as_paramiko_does_it() -> None:
+    source = inspect.getsource(paramiko.Transport.open_channel)
+    for line in (
+        "chanid = self._next_channel()",
+        "self._channels.put(chanid, chan)",
+        "self.channel_events[chanid] = event = threading.Event()",
+        "self.channels_seen[chanid] = True",
+        "chan._set_transport(self)",
+        "chan._set_window(window_size, max_packet_size)",
+        "self._send_user_message(m)",
+    ):
+        assert line in source
+    assert "self.channel_events[chanid].set()" in inspect.getsource(paramiko.Transport._parse_channel_open_success)
+    assert "self.channel_events[chanid].set()" in inspect.getsource(paramiko.Transport._parse_channel_open_failure)
+    assert "for event in self.channel_events.values():" in inspect.getsource(paramiko.Transport.run)
+    assert not Channel(0).active
+    assert "self.active = 1" in inspect.getsource(Channel._set_remote_channel)
+
+
+def test_the_handshake_ends_with_an_event_whatever_becomes_of_it() -> None:
+    assert list(inspect.signature(paramiko.Transport.start_client).parameters) == ["self", "event", "timeout"]
+    assert "self.completion_event.set()" in inspect.getsource(paramiko.Transport.run)
+    assert "self.completion_event.set()" in inspect.getsource(paramiko.Transport._parse_newkeys)
+
+
+def test_what_paramiko_logs_and_chooses_from_goes_through_names_that_we_override() -> None:
+    plain = paramiko.Transport
+    assert list(inspect.signature(plain._log).parameters)[:3] == ["self", "level", "msg"]
+    assert '"_preferred_{}".format(type_)' in inspect.getsource(plain._filter_algorithm)
+    assert "self._parse_debug(m)" in inspect.getsource(plain.run)
+    assert set(CIPHERS) <= set(plain._preferred_ciphers)
+    assert set(DIGESTS) <= set(plain._preferred_macs)
+    with socket.socketpair()[0] as ours:
+        options = Transport(Link(ours)).get_security_options()
+        assert (options.ciphers, options.digests) == (CIPHERS, DIGESTS)
+
+
+def test_a_credential_may_follow_the_service_request_at_once() -> None:
+    source = inspect.getsource(AuthHandler._parse_service_accept)
+    assert "m.add_byte(cMSG_USERAUTH_REQUEST)" in source
+    assert "self.transport._send_message(m)" in source
+    for name in ("auth_method", "private_key"):
+        assert hasattr(AuthHandler(paramiko.Transport(socket.socketpair()[0])), name)
 
 
 def test_data_of_a_channel_goes_through_a_table_and_into_buffers_whose_size_is_known() -> None:
-    assert Transport._channel_handler_table[MSG_CHANNEL_DATA] is Channel._feed
-    assert Transport._channel_handler_table[MSG_CHANNEL_EXTENDED_DATA] is Channel._feed_extended
+    assert paramiko.Transport._channel_handler_table[MSG_CHANNEL_DATA] is Channel._feed
+    assert paramiko.Transport._channel_handler_table[MSG_CHANNEL_EXTENDED_DATA] is Channel._feed_extended
     pipe = BufferedPipe()
     pipe.feed(b"four")
     assert len(pipe) == 4
