@@ -55,6 +55,7 @@ class CutRelay(Faulty):
         self._limit_down = after_down
         self._state = threading.Lock()
         self._frozen = False
+        self._abandoned: set[socket.socket] = set()
         self._wakers: dict[socket.socket, bool] = {}  # one a link: its waker, and whether the link is to be cut
 
     def cut_after(self, *, up: int | None = None, down: int | None = None) -> None:
@@ -74,6 +75,12 @@ class CutRelay(Faulty):
     def freeze(self) -> None:
         """Pass nothing on any more. The links stay open: to both sides, the other one has stopped to answer."""
         self._frozen = True
+        self._wake()
+
+    def abandon(self) -> None:
+        """Freeze the links that there are, for ever; later ones work, as when a host was started anew."""
+        with self._state:
+            self._abandoned.update(self._wakers)
         self._wake()
 
     def thaw(self) -> None:
@@ -109,7 +116,7 @@ class CutRelay(Faulty):
             end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         ways = [_Direction(link, target, True), _Direction(target, link, False)]
         while not self.ended.is_set() and not self._wakers[waker]:
-            open_ways = [] if self._frozen else ways
+            open_ways = [] if self._frozen or waker in self._abandoned else ways
             readers = [way.source for way in open_ways if not way.ended and not way.waiting]
             writers = [way.sink for way in open_ways if way.waiting]
             readable, writable, _ = select.select([hearer, *readers], writers, [])
