@@ -68,7 +68,7 @@ $(VENV)/.run-time: $(PY) requirements.txt
 
 $(VENV)/.dev: $(VENV)/.run-time pyproject.toml
 	@echo "Installing what the tests and checks need into $(VENV) ..."
-	@$(PIP) install -e '.[dev]'
+	@$(PIP) install -e '.[dev]' --config-settings editable_mode=compat
 	@touch $@
 
 $(PY):

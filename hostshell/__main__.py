@@ -6,6 +6,7 @@ Loads little: a one-shot call must not pay for the prompt.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import os
 import signal
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         print(f"error: hostshell itself failed: {type(error).__name__}: {error}", file=sys.stderr)
         print("  HOSTSHELL_DEBUG=1 shows where", file=sys.stderr)
         code = 1
-    _leave(code)
+    _leave(code, at_once=argv is None)
 
 
 def _open_streams() -> None:
@@ -68,12 +69,17 @@ def _open_streams() -> None:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115  # for the whole run
 
 
-def _leave(code: int) -> NoReturn:
-    try:
-        sys.stdout.flush()
-    except OSError:
-        # the interpreter would flush once more at its end and complain
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _leave(code: int, *, at_once: bool) -> NoReturn:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            # the interpreter would flush once more at its end and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    if at_once:
+        # everything is closed by now; to take a large inventory apart object by object is what a person would wait for
+        atexit._run_exitfuncs()
+        os._exit(code)
     sys.exit(code)
 
 
@@ -114,9 +120,20 @@ def _main(argv: Sequence[str]) -> int:
         from hostshell.shell.demo import demo
 
         return demo(options)
+    start = not _answers_only(options.command)
+    if start:
+        from hostshell.engine import process
+
+        with contextlib.suppress(OSError):  # it is tried again, and told, when a worker is started
+            process.prepare()
     from hostshell.shell.launch import launch
 
-    return launch(options)
+    return launch(options, start=start)
+
+
+def _answers_only(command: Sequence[str]) -> bool:
+    """Whether a one-shot call surely runs nothing on hosts, so that no worker need be started for it."""
+    return bool(command) and command[0] in ("help", "hosts", "groups", "show", "history", "set", "use")
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

@@ -17,7 +17,7 @@ import threading
 import time
 import types
 from collections.abc import Iterator
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 
@@ -117,6 +117,19 @@ def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: s
     from hostshell.engine import worker
 
     worker.main(pipe, number, lambda: remove_orphaned(folder))
+
+
+def prepare() -> None:
+    """Start the forkserver: it imports paramiko while we read the inventory. Returns at once; `start` does it too."""
+    global _folder
+    with _starting:
+        if _folder is None:
+            _folder = _Folder()
+        if isinstance(context(), multiprocessing.context.ForkServerContext):
+            with _not_from_here(), _no_main_module():
+                resource_tracker.ensure_running()
+            with _not_from_here(), _no_main_module(), _no_interrupt():
+                forkserver.ensure_running()
 
 
 def start(number: int) -> tuple[BaseProcess, Pipe]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -56,6 +57,7 @@ class HostshellCompleter(Completer):
         self._catalog = catalog
         self._ended = ended
         self._index: NameIndex | None = None
+        self._prepared: Catalog | None = None
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
         """Completions for the text before the cursor."""
@@ -126,6 +128,13 @@ class HostshellCompleter(Completer):
             yield from _plain(((known.name, known.summary) for known in COMMANDS), cursor)
 
     # --- hosts and groups ---
+
+    def prepare(self) -> None:
+        """Look through the catalog in the background, so that the first Tab among 10,000 names need not wait for it."""
+        catalog = self._catalog()
+        if self._prepared is not catalog:
+            self._prepared = catalog
+            threading.Thread(target=lambda: self._names().prepare(), name="names", daemon=True).start()
 
     def _names(self) -> NameIndex:
         catalog = self._catalog()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Callable, Iterable
@@ -13,8 +14,10 @@ from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.screen import OutputClosed, Screen
 
 
-def launch(options: argparse.Namespace, *, hint: str = "", before: Callable[[Shell], int] | None = None) -> int:
-    """Run what ``options`` ask for; the exit code. ``hint`` is shown above the prompt.
+def launch(
+    options: argparse.Namespace, *, hint: str = "", before: Callable[[Shell], int] | None = None, start: bool = True
+) -> int:
+    """Run what ``options`` ask for; the exit code. ``hint`` is shown above the prompt. ``start`` the workers at once.
 
     ``before`` runs in place of a script where there is neither a terminal nor anything else to do.
     """
@@ -38,8 +41,10 @@ def launch(options: argparse.Namespace, *, hint: str = "", before: Callable[[She
         ask_keys=ask_keys if prompt else _ask_on_terminal(screen),
         ask_secret=_secret_asker(),
     )
+    # the inventory lives as long as this process: to look through it for garbage would hold up a Tab among 10,000 names
+    gc.freeze()
     with session:
-        if not _answers_only(options):
+        if start:
             session.start()
         try:
             if prompt:
@@ -66,13 +71,6 @@ def launch(options: argparse.Namespace, *, hint: str = "", before: Callable[[She
             return 0
         except OutputClosed:
             return 0
-
-
-def _answers_only(options: argparse.Namespace) -> bool:
-    """Whether a one-shot call surely runs nothing on hosts, so that no worker need be started for it."""
-    if not options.command:
-        return False
-    return options.command[0] in ("help", "hosts", "groups", "show", "history", "set", "use")
 
 
 def _secret_asker() -> Callable[[str], str] | None:

@@ -35,6 +35,10 @@ class NameIndex:
         self.catalog = catalog
         self._hosts = sorted(catalog.host_names)
 
+    def prepare(self) -> None:
+        """Do now what the first question would have to wait for; from any thread."""
+        _ = self._families, self._groups_of
+
     def hosts(self, prefix: str, without: Set[str] = frozenset()) -> Iterator[tuple[str, str]]:
         """Up to `MOST_OFFERED` names that begin with ``prefix``, and what each is; folded ranges come first."""
         left = MOST_OFFERED

@@ -59,10 +59,11 @@ class Repl:
         if output is None:
             # standard output is for what hosts print: where it is a file or a pipe, the prompt stands beside it
             output = DummyOutput() if self._plain else create_output(always_prefer_tty=True)
+        completer = HostshellCompleter(lambda: session.inventory, session.last.counts)
         self._prompt: PromptSession[str] = PromptSession(
             history=self._history,
             auto_suggest=AutoSuggestFromHistory(),
-            completer=HostshellCompleter(lambda: session.inventory, session.last.counts),
+            completer=completer,
             complete_while_typing=False,
             complete_style=CompleteStyle.COLUMN,
             key_bindings=self._keys(),
@@ -71,6 +72,8 @@ class Repl:
             input=input,
             output=output,
         )
+        # once the prompt is there: a person first types
+        self._prompt.app.after_render += lambda _: completer.prepare()
         for window in self._prompt.layout.find_all_windows():
             if isinstance(window.content, SearchBufferControl):
                 window.wrap_lines = to_filter(True)  # what is found would lie beyond the edge of a narrow terminal

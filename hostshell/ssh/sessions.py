@@ -5,12 +5,17 @@ Must not know what runs in them.
 
 from __future__ import annotations
 
+import time
+
 import paramiko
 
 from hostshell.ssh.failures import LinkLost, NoSession
 from hostshell.ssh.transport import SessionAsked, Transport
 
 _GONE = (paramiko.SSHException, OSError, EOFError)  # what sending on a link that has ended may raise
+
+
+_PAUSES = (0.05, 0.2)  # seconds before a session that was refused is asked for again
 
 
 class Refused(Exception):
@@ -76,6 +81,15 @@ class Sessions:
             raise self._lost(error) from None
 
     def _new(self, patience: float) -> SessionAsked:
+        for pause in _PAUSES:
+            try:
+                return self._once(patience)
+            except Refused:
+                # sshd that allows one at a time counts the last one until it has looked round once more
+                time.sleep(pause)
+        return self._once(patience)
+
+    def _once(self, patience: float) -> SessionAsked:
         asked = self._ask()
         self._await(asked, patience)
         self.transport.calm_down()
