@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import socket
+import subprocess
+import sys
 
 import paramiko
 from paramiko.agent import AgentSSH
@@ -156,3 +158,11 @@ def test_the_answer_to_a_request_is_a_flag_and_a_refusal_closes_the_channel() ->
     assert "self.event_ready = True" in inspect.getsource(Channel._request_success)
     assert "self.event.set()" in inspect.getsource(Channel._request_success)
     assert "self._close_internal()" in inspect.getsource(Channel._request_failed)
+
+
+def test_paramiko_does_without_invoke_which_is_a_third_of_its_import() -> None:
+    look = "import sys, hostshell.ssh.connect; print('invoke' in sys.modules, 'paramiko' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+    importable = "import hostshell.ssh, invoke"  # whoever wants it himself gets it
+    assert subprocess.run([sys.executable, "-c", importable], capture_output=True).returncode == 0
