@@ -115,7 +115,7 @@ _ALL = Option(("-a", "--all"), "flag", "every host of the inventory")
 _EXCLUDE = Option(("-x", "--exclude"), "hosts", "hosts to leave out of those named", "HOSTS", repeatable=True)
 _TARGETS = (_HOSTS, _GROUPS, _ALL, _EXCLUDE)
 
-_FANOUT = Option(("-f", "--fanout"), "count", f"so many hosts at a time, 1 to {MOST_FANOUT}", "N")
+_FANOUT = Option(("-f", "--fanout"), "count", f"so many hosts at a time, 1 to {MOST_FANOUT} (256)", "N")
 _TIMEOUT = Option(
     ("-t", "--timeout"), "seconds", "limit for a host's whole turn, from its connect on; none unless set", "SECONDS"
 )

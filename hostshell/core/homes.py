@@ -1,4 +1,4 @@
-"""Which worker a host is at home with: affinity, so that its connection is warm for the next command.
+"""Which worker a host is at home with: affinity, so that its connection is warm for the next command; and who is warm.
 
 Pure. Must not know turns or time.
 """
@@ -18,6 +18,7 @@ class Homes:
         self._failed_starts = dict.fromkeys(range(workers), 0)
         self._home: dict[str, int] = {}  # host name → worker
         self._load = dict.fromkeys(range(workers), 0)  # worker → hosts at home there
+        self._warm: set[str] = set()  # hosts that should have a connection at home
 
     @property
     def workers(self) -> list[int]:
@@ -47,6 +48,18 @@ class Homes:
         self._load[worker] += 1
         return worker
 
+    def is_warm(self, name: str) -> bool:
+        """Whether a host should have a connection. It may have been lost unseen: then the host just connects."""
+        return name in self._warm
+
+    def warmed(self, name: str) -> None:
+        """A host has its connection."""
+        self._warm.add(name)
+
+    def cooled(self, name: str) -> None:
+        """A host has lost its connection."""
+        self._warm.discard(name)
+
     def killed(self, worker: int) -> bool:
         """A worker is to be killed; False when it has been told already. It gets nothing more to do."""
         if worker not in self.ready:
@@ -64,6 +77,7 @@ class Homes:
         self.ready.discard(worker)
         for name in [name for name, home in self._home.items() if home == worker]:
             del self._home[name]
+            self._warm.discard(name)
         self._load[worker] = 0
         if self._failed_starts[worker] >= START_TRIES:
             self._broken[worker] = how

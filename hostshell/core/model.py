@@ -14,7 +14,7 @@ HOST_KEY_POLICIES: tuple[HostKeyPolicy, ...] = ("ask", "strict", "accept-new")
 DEFAULT_PORT = 22
 DEFAULT_CONNECT_TIMEOUT = 10.0  # seconds: name, connect, handshake and login together
 DEFAULT_KEEPALIVE = 30.0  # seconds between keepalive messages on an idle connection; 0 is none
-DEFAULT_FANOUT = 64
+DEFAULT_FANOUT = 256  # connections are cheap here, and an endpoint that cannot bear so many is spared (core/pacing.py)
 
 
 class Secret:

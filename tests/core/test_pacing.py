@@ -1,0 +1,371 @@
+"""How endpoints that push back are treated: by `Pacing` alone, and by the scheduler step by step."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeVar
+
+import pytest
+
+from hostshell.core.events import Failure, Finished, Summary
+from hostshell.core.model import Host, Job, Run
+from hostshell.core.pacing import PAUSE_FIRST, PAUSE_MOST, WORTH_A_NOTE, Pacing
+from hostshell.core.scheduler import Scheduler
+from hostshell.core.turns import (
+    Action,
+    Begin,
+    Cancel,
+    Connected,
+    Emit,
+    Ended,
+    Halt,
+    KeyOffered,
+    Note,
+    Question,
+    Ready,
+    Submit,
+    Tick,
+)
+
+AT = ("192.0.2.1", 22)
+OTHER = ("192.0.2.2", 22)
+
+
+def crowd(pacing: Pacing, count: int) -> None:
+    """So many connects under way."""
+    for _ in range(count):
+        assert pacing.take(AT)
+
+
+def narrowed(limit: int) -> Pacing:
+    """Pacing whose endpoint takes so many at a time; nobody is under way. Turns to 99 belong to the old pace."""
+    pacing = Pacing()
+    crowd(pacing, 2 * limit)
+    pacing.pushed_back(AT, 1, 100)
+    for _ in range(2 * limit):
+        pacing.give_back(AT, 0.0)
+    assert pacing.limit(AT) == limit
+    return pacing
+
+
+# --- how many at a time ---
+
+
+def test_an_endpoint_that_has_not_pushed_back_takes_any_number() -> None:
+    pacing = Pacing()
+    crowd(pacing, 5000)
+    assert pacing.limit(AT) is None
+
+
+@pytest.mark.parametrize(("under_way", "limit"), [(200, 100), (9, 4), (2, 1), (1, 1)])
+def test_the_first_push_back_halves_what_is_under_way_but_leaves_one(under_way: int, limit: int) -> None:
+    pacing = Pacing()
+    crowd(pacing, under_way)
+    pacing.pushed_back(AT, 1, 1000)
+    assert pacing.limit(AT) == limit
+    assert pacing.take(AT) is False
+    assert pacing.limit(OTHER) is None
+
+
+def test_all_that_is_dropped_of_one_round_halves_the_pace_once() -> None:
+    pacing = Pacing()
+    crowd(pacing, 64)
+    for turn in range(1, 64):
+        pacing.pushed_back(AT, turn, 65)
+        pacing.give_back(AT, 0.1)
+    assert pacing.limit(AT) == 32
+    pacing.give_back(AT, 0.1)
+    crowd(pacing, 32)
+    pacing.pushed_back(AT, 65, 97)  # the next round was still too much
+    assert pacing.limit(AT) == 16
+
+
+def test_a_round_that_went_well_adds_one() -> None:
+    pacing = narrowed(4)
+    crowd(pacing, 4)
+    for done in range(4):
+        assert pacing.limit(AT) == 4
+        pacing.give_back(AT, 1.0, let_in=True)
+        if done < 3:
+            crowd(pacing, 1)
+    assert pacing.limit(AT) == 5
+
+
+def test_connects_that_were_never_held_back_add_nothing() -> None:
+    pacing = narrowed(4)
+    for _ in range(100):
+        crowd(pacing, 1)
+        pacing.give_back(AT, 1.0, let_in=True)
+    assert pacing.limit(AT) == 4
+
+
+def test_a_warm_host_may_always_begin_and_is_counted() -> None:
+    pacing = narrowed(1)
+    assert [pacing.take(AT, warm=True) for _ in range(3)] == [True, True, True]
+    assert pacing.held(AT) == 3
+    assert pacing.take(AT) is False
+
+
+def test_the_pace_holds_for_the_next_job_unless_nobody_was_let_in() -> None:
+    pacing = narrowed(4)
+    pacing.take(AT)
+    pacing.give_back(AT, 1.0, let_in=True)
+    pacing.new_job()
+    assert pacing.limit(AT) == 4
+    pacing.pushed_back(AT, 200, 201)
+    pacing.new_job()
+    assert pacing.limit(AT) is None
+
+
+# --- who waits ---
+
+
+def test_hosts_go_on_in_turn_as_places_become_free() -> None:
+    pacing = narrowed(2)
+    crowd(pacing, 2)
+    for name in "abc":
+        pacing.wait(AT, name, 0.0, 1.0)
+    assert list(pacing.released(1.0)) == []
+    assert pacing.next_alarm() is None  # nothing to look at before a connect ends
+    pacing.give_back(AT, 2.0)
+    assert list(pacing.released(2.0)) == ["a"]
+    assert list(pacing.released(2.0)) == []
+    pacing.give_back(AT, 3.0)
+    pacing.give_back(AT, 3.0)
+    assert list(pacing.released(3.0)) == ["b", "c"]
+
+
+def test_a_pause_is_kept_though_there_is_room_and_an_alarm_ends_it() -> None:
+    pacing = narrowed(2)
+    pacing.wait(AT, "a", 0.5, 1.0)
+    assert list(pacing.released(1.4)) == []
+    assert pacing.next_alarm() == 1.5
+    assert list(pacing.released(1.5)) == ["a"]
+    assert pacing.next_alarm() is None
+
+
+def test_a_pause_that_ends_while_there_is_no_room_wakes_nobody_again() -> None:
+    pacing = narrowed(1)
+    crowd(pacing, 1)
+    pacing.wait(AT, "a", 0.5, 1.0)
+    assert list(pacing.released(1.5)) == []
+    assert pacing.next_alarm() is None
+    pacing.give_back(AT, 9.0)
+    assert list(pacing.released(9.0)) == ["a"]
+
+
+def test_pauses_double_while_nobody_is_let_in_have_jitter_and_are_the_same_again() -> None:
+    pacing = Pacing()
+    longest = []
+    for turn in range(1, 8):
+        pacing.take(AT)
+        pacing.pushed_back(AT, turn, turn + 1)
+        pacing.give_back(AT, float(turn))
+        pauses = [pacing.pause(AT, f"seed {number}") for number in range(200)]
+        assert pauses == [pacing.pause(AT, f"seed {number}") for number in range(200)]
+        assert len(set(pauses)) == 200
+        assert min(pauses) >= max(pauses) / 2 - 0.01
+        longest.append(round(max(pauses) / PAUSE_FIRST))
+    assert longest == [1, 2, 4, 8, 16, 16, 16]
+    assert max(pauses) <= PAUSE_MOST
+    pacing.take(AT)
+    pacing.give_back(AT, 9.0, let_in=True)
+    assert pacing.pause(AT, "x") <= PAUSE_FIRST
+
+
+# --- what is told ---
+
+
+def slowed(pacing: Pacing, at: tuple[str, int], names: str, seconds: float, *, dropped: int = 1) -> None:
+    """An endpoint that dropped connections, let hosts in all the same, and made some wait."""
+    for _ in range(dropped):
+        pacing.take(at)
+        pacing.pushed_back(at, 1, 100)
+        pacing.give_back(at, 1.0)
+    pacing.take(at)
+    pacing.give_back(at, 1.0, let_in=True)
+    for name in names:
+        pacing.waited(at, name, seconds)
+
+
+def test_a_note_names_the_endpoint_for_all_the_hosts_that_waited_there() -> None:
+    pacing = Pacing()
+    slowed(pacing, AT, "ab", WORTH_A_NOTE, dropped=37)
+    slowed(pacing, ("::1", 2222), "cd", WORTH_A_NOTE)
+    assert list(pacing.notes()) == [
+        *((name, "192.0.2.1:22 dropped 37 connections; connected to it 2 at a time") for name in "ab"),
+        *((name, "[::1]:2222 dropped 1 connection; connected to it 2 at a time") for name in "cd"),
+    ]
+    pacing.new_job()
+    assert list(pacing.notes()) == []
+
+
+def test_what_hardly_cost_time_and_what_failed_altogether_gets_no_note() -> None:
+    pacing = Pacing()
+    slowed(pacing, AT, "ab", WORTH_A_NOTE / 2)
+    pacing.take(OTHER)
+    pacing.pushed_back(OTHER, 1, 2)
+    pacing.give_back(OTHER, 1.0)
+    pacing.waited(OTHER, "c", 60.0)
+    assert list(pacing.notes()) == []
+
+
+def test_many_endpoints_with_a_host_each_share_one_sentence() -> None:
+    pacing = Pacing()
+    for number in range(100):
+        slowed(pacing, (f"192.0.2.{number}", 22), "x", WORTH_A_NOTE)
+    assert len({text for _, text in pacing.notes()}) == 1
+    for number in range(100):
+        slowed(pacing, (f"192.0.2.{number}", 22), "y", WORTH_A_NOTE)
+    assert len({text for _, text in pacing.notes()}) == 1
+
+
+# --- the scheduler with endpoints that push back ---
+
+T = TypeVar("T")
+DROPPED = Failure("refused", "dropped")
+
+
+def only(actions: list[Action], kind: type[T]) -> list[T]:
+    return [action for action in actions if isinstance(action, kind)]
+
+
+def finished(actions: list[Action]) -> list[Finished]:
+    return [action.event for action in actions if isinstance(action, Emit) and isinstance(action.event, Finished)]
+
+
+def ready() -> Scheduler:
+    scheduler = Scheduler(1)
+    scheduler.handle(Ready(0), 0.0)
+    return scheduler
+
+
+def crowd_of(count: int, *, fanout: int = 64, timeout: float | None = None, beside: int = 0) -> Job:
+    """``count`` hosts n0 … behind one address, and ``beside`` hosts w0 … with an address each."""
+    behind = [Host(f"n{i}", "192.0.2.1", user="u", connect_timeout=10.0) for i in range(count)]
+    others = [Host(f"w{i}", f"w{i}", user="u", connect_timeout=10.0) for i in range(beside)]
+    return Job((*behind, *others), Run("true"), "true", fanout, timeout, 1)
+
+
+def drop(scheduler: Scheduler, begin: Begin, now: float) -> list[Action]:
+    return scheduler.handle(Ended(begin.turn, "unreachable", failure=DROPPED, retriable=True), now)
+
+
+def names(actions: list[Action]) -> list[str]:
+    return [begin.host.name for begin in only(actions, Begin)]
+
+
+def test_after_a_push_back_half_as_many_connect_at_a_time_and_each_that_gets_in_makes_room() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(8)), 0.0), Begin)
+    assert len(begins) == 8
+    for begin in begins:
+        assert names(drop(scheduler, begin, 0.1)) == []
+    first = only(scheduler.handle(Tick(), 0.5), Begin)
+    assert len(first) == 4
+    assert names(scheduler.handle(Tick(), 0.6)) == []
+    assert len(names(scheduler.handle(Connected(first[0].turn), 0.7))) == 1  # not only once its command has ended
+    assert len(names(drop(scheduler, first[1], 0.8))) == 0  # four under way, where two may be
+    assert scheduler.next_alarm() is not None
+
+
+def test_hosts_that_wait_for_their_endpoint_take_no_place_in_the_fanout() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(4, fanout=4, beside=4)), 0.0), Begin)
+    assert [begin.host.name for begin in begins] == ["n0", "n1", "n2", "n3"]
+    begun = [names(drop(scheduler, begin, 0.1)) for begin in begins]
+    assert begun == [["w0"], ["w1"], ["w2"], ["w3"]]
+    # their pauses are over, but the fan-out is full: they come first as soon as there is room
+    assert names(scheduler.handle(Tick(), 0.5)) == []
+
+
+def test_what_is_let_in_late_is_neither_late_for_its_connect_nor_for_its_turn() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(2, timeout=5.0)), 0.0), Begin)
+    drop(scheduler, begins[1], 0.1)
+    # the other one is let in after 4 s, and gives the place back: one at a time from now on
+    again = only(scheduler.handle(Connected(begins[0].turn), 4.0), Begin)[0]
+    assert (again.host.name, again.host.connect_timeout) == ("n1", 10.0)
+    scheduler.handle(Connected(again.turn), 4.1)
+    assert [halt.turn for halt in only(scheduler.handle(Tick(), 5.0), Halt)] == [begins[0].turn]
+    assert only(scheduler.handle(Tick(), 8.8), Halt) == []
+    # 0.1 s of its five went into the first try, the wait into nothing
+    assert [halt.turn for halt in only(scheduler.handle(Tick(), 8.9), Halt)] == [again.turn]
+
+
+def test_an_endpoint_that_lets_nobody_in_is_given_up_when_a_connect_or_a_turn_would_be_over() -> None:
+    for timeout, most in ((None, 10.0), (2.0, 2.0)):
+        scheduler = ready()
+        actions = scheduler.handle(Submit(crowd_of(3, timeout=timeout)), 0.0)
+        now, ended = 0.0, 0
+        while scheduler.busy:
+            for begin in only(actions, Begin):
+                now += 0.001
+                more = drop(scheduler, begin, now)
+                ended += len(finished(more))
+                assert only(more, Begin) == []
+            if scheduler.busy:
+                alarm = scheduler.next_alarm()
+                assert alarm is not None
+                now = max(now, alarm)
+                actions = scheduler.handle(Tick(), now)
+                ended += len(finished(actions))
+        assert ended == 3
+        assert most / 2 < now < most + 1
+
+
+@pytest.mark.parametrize("kind", ["auth", "hostkey", "algorithms"])
+def test_a_server_that_says_no_has_let_the_connect_in(kind: Literal["auth", "hostkey", "algorithms"]) -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(3)), 0.0), Begin)
+    drop(scheduler, begins[0], 0.1)
+    scheduler.handle(Ended(begins[1].turn, "unreachable", failure=Failure(kind, "no")), 9.0)
+    actions = scheduler.handle(Ended(begins[2].turn, "unreachable", failure=Failure(kind, "no")), 9.5)
+    assert [begin.host.name for begin in only(actions, Begin)] == ["n0"]
+    assert only(actions, Begin)[0].host.connect_timeout == 10.0
+
+
+def test_warm_hosts_do_not_wait_for_an_endpoint_that_pushed_back_when_they_were_cold() -> None:
+    scheduler = ready()
+    waiting = only(scheduler.handle(Submit(crowd_of(6)), 0.0), Begin)
+    drop(scheduler, waiting.pop(), 0.1)
+    now = 0.2
+    while scheduler.busy:
+        begin = waiting.pop(0)
+        now += 1.0
+        waiting += only(scheduler.handle(Connected(begin.turn), now), Begin)
+        waiting += only(scheduler.handle(Ended(begin.turn, "ok", 0), now), Begin)
+    assert len(names(scheduler.handle(Submit(crowd_of(6)), now))) == 6
+
+
+def test_a_wait_for_an_endpoint_that_mattered_is_told_with_the_summary() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(3)), 0.0), Begin)
+    drop(scheduler, begins[2], 0.1)
+    scheduler.handle(Connected(begins[0].turn), 1.0)
+    scheduler.handle(Ended(begins[0].turn, "ok", 0), 1.0)
+    again = only(scheduler.handle(Connected(begins[1].turn), 3.0), Begin)[0]
+    scheduler.handle(Ended(begins[1].turn, "ok", 0), 3.0)
+    actions = scheduler.handle(Ended(again.turn, "ok", 0), 3.5)
+    text = "connections to it were dropped at first, so it was tried again more slowly"
+    assert actions[-2:] == [Note("n2", text), Emit(Summary(1, ok=3, seconds=3.5))]
+
+
+def test_a_question_waits_for_hosts_that_wait_for_their_endpoint() -> None:
+    scheduler = ready()
+    a, b = only(scheduler.handle(Submit(crowd_of(2)), 0.0), Begin)
+    drop(scheduler, b, 0.1)
+    assert only(scheduler.handle(KeyOffered(a.turn, "n0", 22, "ssh-ed25519 AAA", "SHA256:a"), 0.1), Question) == []
+    again = only(scheduler.handle(Tick(), 0.5), Begin)[0]
+    actions = scheduler.handle(KeyOffered(again.turn, "n1", 22, "ssh-ed25519 AAA", "SHA256:a"), 0.6)
+    assert [offer.host for offer in only(actions, Question)[0].offers] == ["n0", "n1"]
+
+
+def test_ctrl_c_ends_hosts_that_wait_for_their_endpoint() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(3)), 0.0), Begin)
+    for begin in begins:
+        drop(scheduler, begin, 0.1)
+    actions = scheduler.handle(Cancel(), 0.2)
+    assert [event.status for event in finished(actions)] == ["cancelled"] * 3
+    assert not scheduler.busy
+    assert scheduler.next_alarm() is None
