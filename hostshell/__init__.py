@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     )
     from hostshell.core.events import Event, Failure, Finished, Kind, Output, Progress, Started, Status, Stream, Summary
     from hostshell.core.model import Get, Host, HostKeyPolicy, Job, Ping, Put, Run
+    from hostshell.core.settings import Settings
     from hostshell.core.targets import Targets
-    from hostshell.core.turns import NewKey
-    from hostshell.session import Session, Settings
+    from hostshell.core.turns import NewKey, OpenConnection
+    from hostshell.session import Session
 
 __version__ = "0.1.0"
 
@@ -40,6 +41,7 @@ __all__ = [
     "Kind",
     "LocalFileError",
     "NewKey",
+    "OpenConnection",
     "Output",
     "Ping",
     "Progress",
@@ -64,9 +66,10 @@ _ROOMS = {
     ),
     "hostshell.core.events": "Event Failure Finished Kind Output Progress Started Status Stream Summary",
     "hostshell.core.model": "Get Host HostKeyPolicy Job Ping Put Run",
+    "hostshell.core.settings": "Settings",
     "hostshell.core.targets": "Targets",
-    "hostshell.core.turns": "NewKey",
-    "hostshell.session": "Session Settings",
+    "hostshell.core.turns": "NewKey OpenConnection",
+    "hostshell.session": "Session",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}
 

@@ -6,19 +6,15 @@ Knows nothing of how anything is shown. The prompt, one-shot calls and the Pytho
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from hostshell.core.errors import LocalFileError, SecretError, TargetError
+from hostshell.core.errors import EngineError, SecretError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
 from hostshell.core.model import (
-    DEFAULT_FANOUT,
-    HOST_FIELD,
     Get,
     Host,
     HostKeyPolicy,
@@ -31,28 +27,18 @@ from hostshell.core.model import (
     Task,
 )
 from hostshell.core.names import fold
-from hostshell.core.paths import expand_home, local_destination, local_layout
 from hostshell.core.recent import LastCommand, WithLast
+from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, resolve
-from hostshell.core.turns import NewKey, Note, PasswordRefused
+from hostshell.core.turns import NewKey, Note, OpenConnection, PasswordRefused
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret, SecretDesk
+from hostshell.localfiles import absolute, check_destinations, check_sources
 
 AskKeys: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
 RawOutput: TypeAlias = Callable[[str, Stream, bytes], None]
-
-
-@dataclass(slots=True)
-class Settings:
-    """What `set` changes. Seconds; None is no limit of our own."""
-
-    fanout: int = DEFAULT_FANOUT
-    timeout: float | None = None
-    connect_timeout: float | None = None
-    gather: bool = False
-    color: bool | None = None
 
 
 class Session:
@@ -93,6 +79,8 @@ class Session:
         self._pool = pool or Pool()
         self._refused: set[str] = set()  # hosts that said no to their password
         self._jobs = 0
+        self.settings.told = self._keep
+        self._keep()
 
     # --- life ---
 
@@ -122,6 +110,37 @@ class Session:
         self._desk.forget()
         self._refused.clear()
         self._pool.forget()
+
+    # --- warm connections ---
+
+    def _keep(self) -> None:
+        self._pool.keep(self.settings.idle_timeout)
+
+    def survey(self, named: Targets, *, close: bool = False) -> tuple[list[OpenConnection], EngineError | None]:
+        """What is open to the hosts of ``named``, in their order; and which workers did not say what they have.
+
+        ``-a`` is every connection, those of hosts of the moment too, and so is naming nobody. With ``close`` those that
+        nobody uses are closed, and naming nobody means the default targets. Raises `TargetError` and `EngineError`.
+        """
+        if close and not named.named and not self.defaults.named:
+            raise TargetError("no hosts to disconnect from", "name some with -h or -g, or -a for all connections")
+        if named.everything or not (close or named.named):
+            whole = named == Targets(everything=True)
+            found, silent = self._pool.survey(close=close and whole)
+            moments = sorted({one.host for one in found}.difference(self.inventory.host_names))
+            named = replace(named, hosts=(*named.hosts, *moments), everything=True)
+            names = self._resolve(named)[0] if found else ()
+            done = whole or not close
+        else:
+            names, done = self.targets(named), False
+        if not done:
+            found, silent = self._pool.survey(names, close=close)
+        order = {name: place for place, name in enumerate(names)}
+        found = sorted((one for one in found if one.host in order), key=lambda one: order[one.host])
+        if not silent:
+            return found, None
+        who = ", ".join(f"worker {number}" for number in silent)
+        return found, EngineError(f"no answer from {who}: what is open there is not known")
 
     # --- targets ---
 
@@ -172,11 +191,11 @@ class Session:
         """
         if not names:
             raise TargetError("no hosts to run on", "name some with -h or -g, or set defaults with `use`")
-        task = self._absolute(task)
+        task = absolute(task)
         if isinstance(task, Put):
-            _check_sources(task, names)
+            check_sources(task, names)
         elif isinstance(task, Get):
-            _check_destinations(task, names)
+            check_destinations(task, names)
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
         self._jobs += 1
         return Job(
@@ -214,20 +233,13 @@ class Session:
         except (EOFError, KeyboardInterrupt):
             raise SecretError(f"no {what} was given for {name}; nothing was run") from None
 
-    def _absolute(self, task: Task) -> Task:
-        """Local paths from here on mean the same in every process."""
-        if not isinstance(task, (Put, Get)):
-            return task
-        local = local_layout(task.local) if isinstance(task, Get) else task.local
-        whole = os.path.join(os.getcwd(), expand_home(local, os.path.expanduser("~")))
-        return replace(task, local=whole)
-
     def stream(self, job: Job, raw: RawOutput | None = None) -> Generator[Event | Note, None, None]:
         """Carry out a job: its events as they happen, output in `Block`s, and notes for a person between them.
 
         ``raw`` gets (host, stream, bytes) of each piece of output as it came, before its lines; what it raises ends the
         job. Closing the iterator cancels the job.
         """
+        self._keep()  # the settings may have been replaced as a whole
         with contextlib.closing(self._pool.run(job, self._ask_keys)) as news:
             for event in self._events(job, news, raw):
                 if isinstance(event, Event):
@@ -347,41 +359,41 @@ class Session:
         job = self.job(Ping(), names, label="ping", fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
         return self.submit(job)
 
+    def connections(
+        self,
+        *,
+        hosts: str | Sequence[str] = (),
+        groups: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+    ) -> tuple[OpenConnection, ...]:
+        """The open connections to these hosts, in their order; to all where none are named.
+
+        Raises `EngineError` when a worker does not say which it has.
+        """
+        found, error = self.survey(_targets(hosts, groups, exclude))
+        if error is not None:
+            raise error
+        return tuple(found)
+
+    def disconnect(
+        self,
+        *,
+        hosts: str | Sequence[str] = (),
+        groups: str | Sequence[str] = (),
+        exclude: str | Sequence[str] = (),
+    ) -> tuple[OpenConnection, ...]:
+        """Close the connections to these hosts on which no command is under way; those that were closed.
+
+        Raises `EngineError`, once the others are closed, when a worker does not say which it has.
+        """
+        found, error = self.survey(_targets(hosts, groups, exclude), close=True)
+        if error is not None:
+            raise error
+        return tuple(one for one in found if not one.busy)
+
 
 def _targets(hosts: str | Sequence[str], groups: str | Sequence[str], exclude: str | Sequence[str]) -> Targets:
     def texts(value: str | Sequence[str]) -> tuple[str, ...]:
         return (value,) if isinstance(value, str) else tuple(value)
 
     return Targets(texts(hosts), texts(groups), texts(exclude))
-
-
-def _check_sources(task: Put, names: Sequence[str]) -> None:
-    """Every local file that is to be sent is there, before any host is touched."""
-    for local in dict.fromkeys(task.for_host(name).local for name in names):
-        path = Path(local)
-        try:
-            if path.is_dir():
-                os.scandir(path).close()
-            else:
-                with path.open("rb"):
-                    pass
-        except FileNotFoundError:
-            raise LocalFileError(f"no such local file: {local}", "nothing was sent") from None
-        except OSError as error:
-            reason = str(error.strerror or error).lower()
-            raise LocalFileError(f"cannot read the local file {local}: {reason}", "nothing was sent") from None
-
-
-def _check_destinations(task: Get, names: Sequence[str]) -> None:
-    """What is fetched has a place of its own for each host, before any host is touched."""
-    top = task.local.partition(HOST_FIELD)[0].rpartition("/")[0] or "/"
-    while not os.path.lexists(top) and top != os.path.dirname(top):
-        top = os.path.dirname(top)
-    if not os.path.isdir(top):
-        raise LocalFileError(f"{top} is not a directory", "-local names the directory that gets one folder a host")
-    taken: dict[str, str] = {}
-    for name in names:
-        path = os.path.normpath(os.path.join(*local_destination(task.local, name, task.remote)))
-        other = taken.setdefault(path, name)
-        if other != name:
-            raise LocalFileError(f"{other} and {name} would both write {path}", "let {host} name a folder of its own")

@@ -97,6 +97,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("fanout", "count", f"hosts at a time, 1 to {MOST_FANOUT}"),
     Setting("timeout", "seconds", "seconds for a host's whole turn; off: no limit", ("off",)),
     Setting("connect_timeout", "seconds", "seconds to connect and log in; off: as the inventory says", ("off",)),
+    Setting("idle_timeout", "seconds", "seconds until a connection that nobody uses is closed; off: never", ("off",)),
     Setting("gather", "switch", "identical outputs once, under the folded names of their hosts", ("on", "off")),
     Setting("color", "switch", "colours; auto: on a terminal, unless NO_COLOR is set", ("auto", "on", "off")),
 )
@@ -279,13 +280,36 @@ COMMANDS: tuple[Command, ...] = (
         examples=("show h1", "show web_clusters"),
     ),
     Command(
+        "connections",
+        "Session",
+        "list the connections that are open",
+        "connections [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS]",
+        (*_TARGETS, _JSON),
+        "targets",
+        examples=("connections", "connections -g web_clusters"),
+        notes="Without targets it lists all, also those of hosts that are in no inventory. A connection stays open for "
+        "the next command until nobody has used it for `idle_timeout` seconds (see `set`), or until this machine needs "
+        "its descriptor for another; it is opened again when it is needed.",
+    ),
+    Command(
+        "disconnect",
+        "Session",
+        "close connections that are open",
+        "disconnect [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS]",
+        (*_TARGETS, _JSON),
+        "targets",
+        examples=("disconnect -g web_clusters -x web02", "disconnect -a"),
+        notes="Without targets it closes those of the default targets that `use` has set; -a closes all, also those of "
+        "hosts that are in no inventory. One on which a command is under way stays open.",
+    ),
+    Command(
         "set",
         "Session",
         "show or change settings of this session",
         "set [NAME [VALUE]]",
         (_JSON,),
         "setting",
-        examples=("set", "set fanout 128", "set timeout off", "set gather on"),
+        examples=("set", "set fanout 128", "set timeout off", "set idle_timeout 3600", "set gather on"),
     ),
     Command(
         "reload",

@@ -105,10 +105,26 @@ class ShowName:
 
 
 @dataclass(frozen=True, slots=True)
+class ListConnections:
+    """``connections``: bare words are host lists as well; without any, all that is open."""
+
+    targets: Targets
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """``disconnect``: as above; without any, the default targets."""
+
+    targets: Targets
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeSetting:
     """``set``: all settings (``name`` None), one (``change`` False), or a change of it to ``value``.
 
-    ``value`` is an int for fanout; seconds or None (off) for the two limits; a bool for gather; a bool or None (auto)
+    ``value`` is an int for fanout; seconds or None (off) for the three limits; a bool for gather; a bool or None (auto)
     for color.
     """
 
@@ -164,6 +180,8 @@ Invocation: TypeAlias = (
     | ListHosts
     | ListGroups
     | ShowName
+    | ListConnections
+    | Disconnect
     | ChangeSetting
     | Reload
     | ShowHistory

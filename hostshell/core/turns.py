@@ -120,6 +120,45 @@ class Moved:
     total: int
 
 
+# --- warm connections: between the pool and its workers alone, for no job changes them ---
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """To a worker: close connections that nobody has used for ``longest`` seconds. None: however long that is."""
+
+    longest: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """To a worker: say which connections are open to ``hosts`` (None: all); with ``close``, close those not in use."""
+
+    number: int
+    hosts: frozenset[str] | None
+    close: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OpenConnection:
+    """A connection that is open: since when nobody uses it, in seconds, or whether a command is under way on it."""
+
+    host: str
+    user: str
+    address: str
+    port: int
+    idle: float
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """A worker's answer to the `Survey` of that number: what was open before it closed any."""
+
+    number: int
+    connections: tuple[OpenConnection, ...]
+
+
 # --- actions: what the scheduler wants done ---
 
 

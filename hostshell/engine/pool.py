@@ -11,7 +11,7 @@ import pickle
 import selectors
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
@@ -30,10 +30,12 @@ from hostshell.core.turns import (
     Emit,
     Forget,
     Halt,
+    Keep,
     Kill,
     Moved,
     NewKey,
     Note,
+    OpenConnection,
     PasswordRefused,
     Printed,
     Question,
@@ -41,12 +43,15 @@ from hostshell.core.turns import (
     Replace,
     Report,
     Submit,
+    Survey,
+    Surveyed,
     Tick,
 )
 from hostshell.engine import process
 
 LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
 LEAVE_PATIENCE = 1.0  # seconds for a worker to end by itself when the pool closes
+SURVEY_PATIENCE = 2.0  # seconds for a worker to say which connections it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,7 @@ def cores() -> int:
 class _Member:
     process: BaseProcess
     pipe: Pipe
+    used: bool = False  # whether it was ever given a turn: else it has no connections
 
 
 class Pool:
@@ -96,6 +102,11 @@ class Pool:
         self._selector.register(self._wake_out, selectors.EVENT_READ, None)
         self._cancels = 0
         self._question: tuple[NewKey, ...] = ()
+        self._job: Job | None = None
+        self._late: list[News] = []  # what happened while a survey was waited for
+        self._longest: float | None = None  # seconds that a connection may be idle
+        self._surveys = 0
+        self._surveyed: dict[int, tuple[OpenConnection, ...]] = {}  # by worker: the answers to the last survey
         self._lock = threading.Lock()
         self._started = False
         self._starter: threading.Thread | None = None
@@ -117,9 +128,14 @@ class Pool:
         try:
             for number in range(self._size):
                 child, pipe = process.start(number)
-                self._members[number] = _Member(child, pipe)
+                self._enlist(number, _Member(child, pipe))
         except Exception as error:  # told to whoever runs the first job
             self._start_error = error
+
+    def _enlist(self, number: int, member: _Member) -> None:
+        with self._lock:
+            self._members[number] = member
+            self._send(number, Keep(self._longest))
 
     def _await_start(self) -> None:
         self.start()
@@ -166,6 +182,40 @@ class Pool:
         for number in list(self._members):
             self._send(number, Forget())
 
+    # --- warm connections ---
+
+    def keep(self, longest: float | None) -> None:
+        """From now on close connections that nobody has used for ``longest`` seconds; None: keep them."""
+        with self._lock:
+            if longest != self._longest:
+                self._longest = longest
+                for number in list(self._members):
+                    self._send(number, Keep(longest))
+
+    def survey(
+        self, hosts: Collection[str] | None = None, *, close: bool = False
+    ) -> tuple[list[OpenConnection], list[int]]:
+        """The open connections to ``hosts`` (None: all), and the workers that did not say in time which they have.
+
+        With ``close`` those that nobody uses are closed. Raises `EngineError`.
+        """
+        if not self._started or self._closed:
+            return [], []
+        self._await_start()
+        self._surveys += 1
+        self._surveyed.clear()
+        asked = {number: member for number, member in self._members.items() if member.used}
+        for number in asked:
+            self._send(number, Survey(self._surveys, None if hosts is None else frozenset(hosts), close))
+        deadline = time.monotonic() + SURVEY_PATIENCE
+        while True:
+            # one that has died has no connections any more
+            silent = [n for n, member in asked.items() if n not in self._surveyed and self._members.get(n) is member]
+            left = deadline - time.monotonic()
+            if not silent or left <= 0:
+                return [one for number in asked for one in self._surveyed.get(number, ())], silent
+            self._read(left, self._late)
+
     # --- work ---
 
     def cancel(self) -> None:
@@ -184,6 +234,8 @@ class Pool:
             raise EngineError("a job is under way", "end or close the one before: a session runs one at a time")
         self._cancels = 0
         self._question = ()
+        self._job = job
+        self._late.clear()
         self._await_start()
         news: list[News] = []
         finished = False
@@ -197,6 +249,7 @@ class Pool:
                     if not (self._cancels and isinstance(item, Chunk)):
                         yield item
                 news.clear()
+                news, self._late = self._late, news
                 if finished:
                     return
                 while seen < min(self._cancels, 2):
@@ -205,7 +258,7 @@ class Pool:
                 if self._question and not news:
                     self._put_question(ask, news)
                 if not news:
-                    self._wait(job, news)
+                    self._wait(news)
         finally:
             if not finished:
                 self._abandon()
@@ -217,25 +270,26 @@ class Pool:
             return
         self._handle(Cancel(), sink)
         while self._scheduler.busy:
-            self._wait(None, sink)
+            self._wait(sink)
             sink.clear()
 
-    def _wait(self, job: Job | None, news: list[News]) -> None:
+    def _wait(self, news: list[News]) -> None:
         alarm = self._scheduler.next_alarm()
-        patience = None if alarm is None else min(LONGEST_WAIT, max(0.0, alarm - time.monotonic()))
-        ready = self._selector.select(patience)
-        for key, _ in ready:
+        self._read(None if alarm is None else min(LONGEST_WAIT, max(0.0, alarm - time.monotonic())), news)
+        alarm = self._scheduler.next_alarm()
+        if alarm is not None and alarm <= time.monotonic():
+            self._handle(Tick(), news)
+
+    def _read(self, patience: float | None, news: list[News]) -> None:
+        for key, _ in self._selector.select(patience):
             number = key.data
             if number is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_out, 4096)
             else:
-                self._receive(number, job, news)
-        alarm = self._scheduler.next_alarm()
-        if alarm is not None and alarm <= time.monotonic():
-            self._handle(Tick(), news)
+                self._receive(number, news)
 
-    def _receive(self, number: int, job: Job | None, news: list[News]) -> None:
+    def _receive(self, number: int, news: list[News]) -> None:
         member = self._members.get(number)
         if member is None:
             return
@@ -252,8 +306,11 @@ class Pool:
                         news.append(Chunk(host, stream, data))
                 case Moved(turn, path, done, total):
                     host = self._scheduler.host_of(turn)
-                    if host is not None and job is not None:
-                        news.append(Progress(job.number, host, path, done, total))
+                    if host is not None and self._job is not None:
+                        news.append(Progress(self._job.number, host, path, done, total))
+                case Surveyed(survey, connections):
+                    if survey == self._surveys:
+                        self._surveyed[number] = connections
                 case _:
                     self._handle(item, news)
 
@@ -279,6 +336,8 @@ class Pool:
                 case Emit(event):
                     news.append(event)
                 case Begin() | Halt():
+                    if isinstance(action, Begin) and action.worker in self._members:
+                        self._members[action.worker].used = True
                     self._send(action.worker, action)
                 case Kill(number):
                     member = self._members.get(number)
@@ -304,7 +363,7 @@ class Pool:
         except (OSError, EOFError) as error:  # EOFError: the forkserver itself cannot fork
             self._handle(Died(number, str(error) or "it cannot be started"), news)
             return
-        self._members[number] = _Member(child, pipe)
+        self._enlist(number, _Member(child, pipe))
         self._selector.register(pipe, selectors.EVENT_READ, number)
 
     def _put_question(self, ask: Asker | None, news: list[News]) -> None:

@@ -26,13 +26,17 @@ from hostshell.core.turns import (
     Ended,
     Forget,
     Halt,
+    Keep,
     KeyOffered,
     Moved,
     Printed,
     Quit,
     Ready,
     Report,
+    Survey,
+    Surveyed,
 )
+from hostshell.engine.warm import Warm, raise_descriptor_limit
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection, Connector
 from hostshell.ssh.execute import Ending, Execution
@@ -57,7 +61,12 @@ class Outbox:
         self._changed = threading.Condition()
         threading.Thread(target=self._send, name="outbox", daemon=True).start()
 
-    def put(self, report: Report | Printed | Moved, size: int = 0, stopped: Callable[[], bool] | None = None) -> None:
+    def put(
+        self,
+        report: Report | Printed | Moved | Surveyed,
+        size: int = 0,
+        stopped: Callable[[], bool] | None = None,
+    ) -> None:
         """Queue a report. One of some ``size`` (bytes) waits while the box is full, or is dropped once ``stopped``."""
         with self._changed:
             if self._deaf:
@@ -146,9 +155,9 @@ class Turn:
         finally:
             self._done.set()
             self._worker.forget_turn(self)
+            if self._connection is not None:
+                self._worker.warm.give_back(self._connection)
         self._worker.outbox.put(report)
-        if self._connection is not None and not self._connection.alive:
-            self._worker.drop(self._connection)  # not only when it is wanted next: the server may still be sending
 
     def _try(self) -> Ended:
         connection, warm = self._worker.connection(self.order.host, self.stopped)
@@ -161,11 +170,11 @@ class Turn:
                 # an idle connection may have died unseen; as long as no command was sent, a new one is the same turn
                 if error.started or not warm or self.stopped():
                     if isinstance(error, NoSession) and not self.stopped():
-                        self._worker.drop(connection)
+                        self._worker.warm.drop(connection)
                         hint = "is its PAM or systemd-logind slow? --connect-timeout sets the limit"
                         raise ConnectFailed(Failure("timeout", f"logged in, but {error}", hint)) from None
                     raise
-                self._worker.drop(connection)
+                self._worker.warm.drop(connection)
                 connection, warm = self._worker.connection(self.order.host, self.stopped)
                 continue
             if connection.notes:
@@ -234,15 +243,15 @@ class Turn:
 
 
 class Worker:
-    """One process: its connections by host name, its turns under way."""
+    """One process: its connections, its turns under way."""
 
-    def __init__(self, pipe: Pipe, number: int) -> None:
+    def __init__(self, pipe: Pipe, number: int, warm: Warm) -> None:
         self._pipe = pipe
         self._number = number
         self.outbox = Outbox(pipe)
+        self.warm = warm
         self._connector = Connector()
         self._lock = threading.Lock()
-        self._connections: dict[str, Connection] = {}
         self._turns: dict[int, Turn] = {}
 
     def serve(self) -> bool:
@@ -270,12 +279,13 @@ class Worker:
                         known = self._turns.get(order.turn)
                     if known is not None:
                         known.halt()
+                case Keep(longest):
+                    self.warm.keep(longest)
+                case Survey(number, hosts, close):
+                    self.outbox.put(Surveyed(number, self.warm.survey(hosts, close)))
                 case Forget():
-                    with self._lock:
-                        connections, self._connections = list(self._connections.values()), {}
                     self._connector = Connector()
-                    while connections:
-                        connections.pop().close()
+                    self.warm.clear()
                 case Quit():
                     return True
 
@@ -291,40 +301,15 @@ class Worker:
 
     def connection(self, host: Host, stopped: Stopper) -> tuple[Connection, bool]:
         """A live connection for ``host``, and whether it was warm. Raises as `Connector.connect` does."""
-        with self._lock:
-            warm = self._connections.get(host.name)
-        if warm is not None:
-            if warm.alive and _same_login(warm.host, host):
-                return warm, True
-            self.drop(warm)
-        connection = self._connector.connect(host, stopped)
-        with self._lock:
-            self._connections[host.name] = connection
-        return connection, False
-
-    def drop(self, connection: Connection) -> None:
-        """Close a connection and forget it."""
-        with self._lock:
-            if self._connections.get(connection.host.name) is connection:
-                del self._connections[connection.host.name]
-        connection.close()
+        connection = self.warm.take(host)
+        if connection is not None:
+            return connection, True
+        return self.warm.open(host, lambda: self._connector.connect(host, stopped), stopped), False
 
     def forget_turn(self, turn: Turn) -> None:
         """A turn's thread is about to end."""
         with self._lock:
             self._turns.pop(turn.order.turn, None)
-
-
-def _same_login(one: Host, other: Host) -> bool:
-    """Whether a connection made for ``one`` serves ``other``: limits and policies do not matter once it stands."""
-    plain = {
-        "connect_timeout": 0.0,
-        "host_keys": None,
-        "accepted_key": None,
-        "password_from": None,
-        "passphrase_from": None,
-    }
-    return replace(one, **plain) == replace(other, **plain)  # type: ignore[arg-type]
 
 
 def main(pipe: Pipe, number: int, orphaned: Callable[[], None] = lambda: None) -> None:
@@ -337,7 +322,7 @@ def main(pipe: Pipe, number: int, orphaned: Callable[[], None] = lambda: None) -
         os.close(devnull)
     gc.freeze()
     try:
-        if not Worker(pipe, number).serve():
+        if not Worker(pipe, number, Warm(raise_descriptor_limit())).serve():
             orphaned()
     finally:
         sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""Verbs that answer instead of running anything: hosts, groups, show, use, set, history, help.
+"""Verbs that answer instead of running anything: hosts, groups, show, use, connections, disconnect, set and their kin.
 
 Each gives its data and, for a person, its text: JSON and the terminal show the same facts.
 """
@@ -12,11 +12,13 @@ from typing import Any
 
 from hostshell.core.clean import clean
 from hostshell.core.commands import SETTINGS
-from hostshell.core.errors import TargetError, UsageError, did_you_mean
+from hostshell.core.errors import EngineError, TargetError, UsageError, did_you_mean
 from hostshell.core.invocations import ChangeSetting
 from hostshell.core.names import fold
+from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, parse_moment
-from hostshell.session import Session, Settings
+from hostshell.session import Session
+from hostshell.shell.summary import duration
 from hostshell.shell.tables import blocks, crushes, table
 
 MOST_COMPARED = 10_000  # names among which the nearest is looked for: difflib is slow
@@ -114,6 +116,44 @@ def use(session: Session, targets: Targets, clear: bool) -> Answer:
     word = "host" if len(names) == 1 else "hosts"
     text = f"{session.defaults.options()}  ({len(names)} {word}: {shorten(fold(names), 200)})\n"
     return Answer({"targets": session.defaults.options(), "hosts": list(names)}, text)
+
+
+def connections(session: Session, targets: Targets, width: int, colour: bool) -> tuple[Answer, EngineError | None]:
+    """What is open, and which workers did not say."""
+    found, error = session.survey(targets)
+    rows = []
+    data = []
+    for one in found:
+        address = f"[{one.address}]" if ":" in one.address else one.address
+        place = clean(f"{one.user}@{address}:{one.port}")
+        rows.append((clean(one.host), place, "" if one.busy else duration(one.idle), "yes" if one.busy else ""))
+        data.append(
+            {
+                "host": one.host,
+                "user": one.user,
+                "address": one.address,
+                "port": one.port,
+                "idle": None if one.busy else round(one.idle, 3),
+                "busy": one.busy,
+            }
+        )
+    text = table(("host", "connected to", "idle for", "busy"), rows, width, colour=colour) if rows else ""
+    return Answer(data, f"{text}{_counted(len(found))}\n"), error
+
+
+def disconnect(session: Session, targets: Targets) -> tuple[Answer, EngineError | None]:
+    """Close connections; which workers did not say what they have."""
+    found, error = session.survey(targets, close=True)
+    closed = [one.host for one in found if not one.busy]
+    busy = [one.host for one in found if one.busy]
+    text = f"{_counted(len(closed))} closed"
+    if busy:
+        text += f"; left open, because a command is under way: {clean(shorten(fold(busy), 200))}"
+    return Answer({"closed": closed, "busy": busy}, f"{text}\n"), error
+
+
+def _counted(count: int) -> str:
+    return f"{count or 'no'} connection{'s' * (count != 1)}"
 
 
 def settings(session: Session, asked: ChangeSetting, width: int = UNBOUNDED, colour: bool = False) -> Answer:

@@ -19,8 +19,10 @@ from hostshell.core.invocations import (
     BatchRun,
     BatchScp,
     ChangeSetting,
+    Disconnect,
     Exit,
     Invocation,
+    ListConnections,
     ListGroups,
     ListHosts,
     LocalCommand,
@@ -172,6 +174,11 @@ class Shell:
                 return self._answer(invocation, answers.groups(session, self._width(), screen.out_colour))
             case ShowName(name):
                 return self._answer(invocation, answers.show(session, name, self._width(), screen.out_colour))
+            case ListConnections(targets):
+                said, trouble = answers.connections(session, targets, self._width(), screen.out_colour)
+                return self._answer(invocation, said, trouble)
+            case Disconnect(targets):
+                return self._answer(invocation, *answers.disconnect(session, targets))
             case ChangeSetting():
                 said = answers.settings(session, invocation, self._width(), screen.out_colour)
                 screen.choose_colour(session.settings.color)
@@ -229,13 +236,13 @@ class Shell:
         finally:
             self.screen.done()
 
-    def _answer(self, asked: Invocation, said: Answer) -> int:
+    def _answer(self, asked: Invocation, said: Answer, trouble: HostshellError | None = None) -> int:
         if self._json or getattr(asked, "json", False):
             result = {"event": "result", "command": render(asked), "data": said.data}
             self.screen.out(json.dumps(result, ensure_ascii=True) + "\n")
         else:
             self.screen.out(said.text)
-        return 0
+        return 0 if trouble is None else self.complain(trouble)
 
     def _width(self) -> int:
         return self.screen.width if sys.stdout.isatty() else answers.UNBOUNDED

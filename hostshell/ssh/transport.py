@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import paramiko
@@ -60,6 +60,7 @@ class Transport(paramiko.Transport):
         super().__init__(link, packetizer_class=Packets)  # type: ignore[arg-type]  # any socket-like object does
         self._link = link
         self.service_asked = False  # whether the service ``ssh-userauth`` was asked for
+        self.on_end: Callable[[], None] | None = None  # called once, by its own thread, when that is about to end
 
     @property
     def packets(self) -> Packets:
@@ -148,6 +149,15 @@ class Transport(paramiko.Transport):
         self._link.hurry = False
 
     # --- paramiko's own ways ---
+
+    def run(self) -> None:
+        """Its thread: reads and obeys until the link ends."""
+        try:
+            super().run()
+        finally:
+            on_end, self.on_end = self.on_end, None
+            if on_end is not None:
+                on_end()
 
     def _parse_debug(self, m: paramiko.Message) -> None:
         """`Packets` has kept it; paramiko would only log it."""

@@ -68,8 +68,8 @@ class Said:
 class Desk:
     """A shell on the inventory above, and what it says."""
 
-    def __init__(self, inventory: Path, *, as_json: bool = False) -> None:
-        self.pool = NoPool()
+    def __init__(self, inventory: Path, *, as_json: bool = False, pool: NoPool | None = None) -> None:
+        self.pool = pool or NoPool()
         self.session = Session(str(inventory), pool=self.pool)
         self.typed = ["hosts", "run 'a\nb'", "groups"]
         self._out, self._err = io.StringIO(), io.StringIO()
@@ -357,6 +357,7 @@ def test_set_changes_shows_one_and_shows_all(desk: Desk) -> None:
         ["fanout", "3"],
         ["timeout", "2.5"],
         ["connect_timeout", "4"],
+        ["idle_timeout", "600"],
         ["gather", "off"],
         ["color", "auto"],
     ]
@@ -364,6 +365,7 @@ def test_set_changes_shows_one_and_shows_all(desk: Desk) -> None:
         "fanout": 3,
         "timeout": 2.5,
         "connect_timeout": 4.0,
+        "idle_timeout": 600.0,
         "gather": False,
         "color": None,
     }
@@ -493,6 +495,7 @@ def test_words_are_taken_as_a_shell_has_split_them(desk: Desk) -> None:
 def test_json_for_all_verbs_gives_one_object_a_line(inventory: Path) -> None:
     desk = Desk(inventory, as_json=True)
     lines = ["hosts h1", "groups", "show h1", "use -g web_clusters", "use", "set", "history", "help", "reload"]
+    lines += ["connections", "connections h1", "disconnect", "disconnect -a"]
     with contextlib.closing(desk.session):
         for line in lines:
             said = desk(line)

@@ -101,7 +101,20 @@ def test_every_example_is_run_and_none_is_guarded() -> None:
 def test_the_page_explains_every_event_error_and_method() -> None:
     for name in hostshell.__all__:
         assert f"`{name}`" in PAGE, name
-    for method in ("run", "put", "get", "job", "submit", "targets", "start", "cancel", "reload", "close"):
+    for method in (
+        "run",
+        "put",
+        "get",
+        "job",
+        "submit",
+        "targets",
+        "start",
+        "cancel",
+        "reload",
+        "close",
+        "connections",
+        "disconnect",
+    ):
         assert re.search(rf"^\| .*`{method}\(", PAGE, re.M), method
     for kind in (Started, Output, Progress, Finished, Summary):
         row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{kind.__name__}` |"))

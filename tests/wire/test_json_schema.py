@@ -34,6 +34,8 @@ SETTLED = [
     "set timeout 5",
     "set timeout off",
     "set connect_timeout 2.5",
+    "set idle_timeout 60",
+    "set idle_timeout off",
     "set color off",
     "set color auto",
 ]
@@ -41,6 +43,7 @@ ANSWERS = [
     *("hosts", "hosts -g web_clusters", "hosts h1", f"hosts {NOBODY}", "groups"),
     *("show h1", "show h3", "show web01", "show @db_servers", "show web_clusters", f"show {NOBODY}"),
     *("use", "use -h h1,h2 -x h2", "use", "use --clear"),
+    *("connections", "connections -g web_clusters", "disconnect h1", "disconnect -a"),
     *(
         "set",
         *SETTLED,
@@ -166,11 +169,17 @@ def test_copies_with_their_progress_and_their_failures(
 def test_verbs_that_log_in_or_take_the_rest_of_the_line(
     six_hosts: SixHosts, validator: Any, clean_home: Path, tmp_path: Path
 ) -> None:
-    found = call(six_hosts, validator, tmp_path, "use -h h1,db01", "ping", "run echo {host} | cat")
+    found = call(
+        *(six_hosts, validator, tmp_path, "use -h h1,db01", "ping", "run echo {host} | cat"),
+        *("connections", "disconnect h1", "disconnect -a"),
+    )
     assert [one["hosts"] for one in of(found, "started")] == [["h1", "db01"]] * 2
     assert of(found, "started")[1]["command"] == "run echo {host} | cat"
     assert sorted(one["data"] for one in of(found, "output")) == ["db01", "h1"]
     assert [one["ok"] for one in of(found, "summary")] == [2, 2]
+    listed, closed, the_rest = (one["data"] for one in of(found, "result")[1:])
+    assert {(one["host"], one["busy"]) for one in listed} == {("h1", False), ("db01", False)}
+    assert (closed, the_rest) == ({"closed": ["h1"], "busy": []}, {"closed": ["db01"], "busy": []})
 
 
 def test_every_verb_that_answers_gives_one_result(
@@ -283,6 +292,9 @@ def test_a_field_of_another_type_is_refused(validator: Any, whole: Object) -> No
         {**SUMMARY, "ok": 0.5},
         {**RESULT, "command": "batch_run -a -cmd true"},
         {**RESULT, "command": "hosts"},
+        {**RESULT, "command": "connections", "data": [{"host": "h1"}]},
+        {**RESULT, "command": "disconnect -a", "data": {"closed": 3, "busy": 0}},
+        {**RESULT, "command": "set idle_timeout", "data": {"idle_timeout": 0}},
         {**RESULT, "data": [{"name": "web", "hosts": "h1"}]},
         {**RESULT, "command": "set", "data": {}},
         {**RESULT, "command": "set fanout", "data": {"fanout": 0}},
