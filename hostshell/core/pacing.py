@@ -1,4 +1,4 @@
-"""How many connects one endpoint gets at a time: all of them until it pushes back, then half, then slowly more.
+"""How many connects one endpoint gets at a time: many until it pushes back, then half, then slowly more.
 
 Pure, and the same after the same calls, so that replays agree. Must not know workers, turns or how a host ended.
 """
@@ -13,6 +13,9 @@ from typing import TypeAlias
 
 from hostshell.core.model import Host
 
+# Connects at a time to an endpoint that takes all it gets. The kernel queues 128 for sshd (SSH_LISTEN_BACKLOG in its
+# sshd.c) and drops what comes beyond, unseen by both sides; that is sent again after 1 s, 3 s and 7 s.
+MOST_AT_ONCE = 100
 PAUSE_FIRST = 0.25  # seconds before a connect that was pushed back is tried again; doubles while nobody is let in
 PAUSE_MOST = 4.0
 WORTH_A_NOTE = 1.0  # seconds that a host has waited for its endpoint; less matters to nobody
@@ -30,7 +33,7 @@ def endpoint_of(host: Host) -> Endpoint:
 class _Gate:
     """One endpoint."""
 
-    limit: int | None = None  # connects at a time; None while it has never pushed back
+    limit: int = MOST_AT_ONCE  # connects at a time
     held: int = 0  # connects under way, with those that have been given their place already
     pace_since: int = 0  # the first connect that was begun at the present pace
     let_in: int = 0  # connects that went well at the present limit, while it held others back
@@ -44,7 +47,7 @@ class _Gate:
 
     @property
     def room(self) -> bool:
-        return self.limit is None or self.held < self.limit
+        return self.held < self.limit
 
 
 class Pacing:
@@ -63,7 +66,7 @@ class Pacing:
     def new_job(self) -> None:
         """Nobody waits any more, and what is told at the end is counted anew."""
         # who let nobody in has shown no pace that can be kept to
-        kept = {at: gate for at, gate in self._gates.items() if gate.limit is not None and not gate.rounds}
+        kept = {at: gate for at, gate in self._gates.items() if gate.limit < MOST_AT_ONCE and not gate.rounds}
         self._gates = {at: _Gate(gate.limit, pace_since=gate.pace_since) for at, gate in kept.items()}
         self.stop()
 
@@ -74,8 +77,8 @@ class Pacing:
         self._due.clear()
         self._changed.clear()
 
-    def limit(self, at: Endpoint) -> int | None:
-        """Connects at a time; None for as many as there are."""
+    def limit(self, at: Endpoint) -> int:
+        """Connects at a time."""
         return self._gate(at).limit
 
     def held(self, at: Endpoint) -> int:
@@ -85,7 +88,7 @@ class Pacing:
     def overfull(self, at: Endpoint) -> bool:
         """Whether more have their place than may have it by now."""
         gate = self._gate(at)
-        return gate.limit is not None and gate.held > gate.limit
+        return gate.held > gate.limit
 
     def let_in_at(self, at: Endpoint) -> float:
         """When it last let somebody of this job in; minus infinity for never."""
@@ -111,7 +114,7 @@ class Pacing:
             gate.rounds = 0
             gate.let_in_at = now
             # more had begun at a pace that was too quick, and fewer show nothing
-            if gate.limit is not None and gate.held == gate.limit:
+            if gate.held == gate.limit < MOST_AT_ONCE:
                 gate.let_in += 1
                 if gate.let_in >= gate.limit:
                     gate.limit += 1
@@ -125,8 +128,7 @@ class Pacing:
         gate.dropped += 1
         if turn < gate.pace_since:
             return  # it had begun before the endpoint was heard
-        under_way = max(1, gate.held)
-        gate.limit = max(1, min(gate.limit or under_way, under_way) // 2)
+        gate.limit = max(1, min(gate.limit, gate.held) // 2)
         gate.pace_since = next_turn
         gate.let_in = 0
         gate.rounds += 1

@@ -8,7 +8,7 @@ import pytest
 
 from hostshell.core.events import Failure, Finished, Summary
 from hostshell.core.model import Host, Job, Run
-from hostshell.core.pacing import PAUSE_FIRST, PAUSE_MOST, WORTH_A_NOTE, Pacing
+from hostshell.core.pacing import MOST_AT_ONCE, PAUSE_FIRST, PAUSE_MOST, WORTH_A_NOTE, Pacing
 from hostshell.core.scheduler import Scheduler
 from hostshell.core.turns import (
     Action,
@@ -50,20 +50,32 @@ def narrowed(limit: int) -> Pacing:
 # --- how many at a time ---
 
 
-def test_an_endpoint_that_has_not_pushed_back_takes_any_number() -> None:
+def test_an_endpoint_that_has_not_pushed_back_takes_as_many_as_its_kernel_queues() -> None:
     pacing = Pacing()
-    crowd(pacing, 5000)
-    assert pacing.limit(AT) is None
+    crowd(pacing, MOST_AT_ONCE)
+    assert MOST_AT_ONCE < 128  # sshd's backlog
+    assert pacing.take(AT) is False
+    assert pacing.take(OTHER) is True
 
 
-@pytest.mark.parametrize(("under_way", "limit"), [(200, 100), (9, 4), (2, 1), (1, 1)])
+def test_the_pace_grows_to_that_and_no_further() -> None:
+    pacing = narrowed(MOST_AT_ONCE // 2)
+    crowd(pacing, MOST_AT_ONCE // 2)
+    for _ in range(MOST_AT_ONCE**2):
+        pacing.give_back(AT, 1.0, let_in=True)
+        while pacing.take(AT):
+            pass
+    assert pacing.limit(AT) == MOST_AT_ONCE
+
+
+@pytest.mark.parametrize(("under_way", "limit"), [(100, 50), (9, 4), (2, 1), (1, 1)])
 def test_the_first_push_back_halves_what_is_under_way_but_leaves_one(under_way: int, limit: int) -> None:
     pacing = Pacing()
     crowd(pacing, under_way)
     pacing.pushed_back(AT, 1, 1000)
     assert pacing.limit(AT) == limit
     assert pacing.take(AT) is False
-    assert pacing.limit(OTHER) is None
+    assert pacing.limit(OTHER) == MOST_AT_ONCE
 
 
 def test_all_that_is_dropped_of_one_round_halves_the_pace_once() -> None:
@@ -113,7 +125,7 @@ def test_the_pace_holds_for_the_next_job_unless_nobody_was_let_in() -> None:
     assert pacing.limit(AT) == 4
     pacing.pushed_back(AT, 200, 201)
     pacing.new_job()
-    assert pacing.limit(AT) is None
+    assert pacing.limit(AT) == MOST_AT_ONCE
 
 
 # --- who waits ---

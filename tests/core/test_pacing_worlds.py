@@ -118,8 +118,7 @@ class World:
             self.later(0.01, Connected(turn))
             self.later(0.02, Ended(turn, "ok", 0))
             return
-        limit = self.scheduler._pacing.limit(key)
-        assert limit is None or len(at.under_way) <= limit, "nothing begins beyond its endpoint's limit"
+        assert len(at.under_way) <= self.scheduler._pacing.limit(key), "nothing begins beyond its endpoint's limit"
         if len(at.under_way) > at.most or self.now < at.until or self.chance.random() < at.whims:
             dropped = Failure("refused", "dropped")
             self.later(self.chance.uniform(0.001, 0.3), Ended(turn, "unreachable", failure=dropped, retriable=True))
