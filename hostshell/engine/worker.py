@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 
@@ -39,6 +40,7 @@ from hostshell.core.turns import (
 from hostshell.engine.warm import Warm, raise_descriptor_limit
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection, Connector
+from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
 from hostshell.ssh.sessions import Refused
@@ -47,6 +49,7 @@ from hostshell.ssh.stopping import Stopper
 OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
 WIND_UP = 2.0  # seconds that all turns together may take to stop once the parent is gone
 TRUST = 5.0  # seconds of silence after which a connection has to answer before a command is sent on it
+MOST_TURNS = 100_000  # no limit of ours: the fan-out is the scheduler's
 STOP_GRACE = 0.65  # seconds that a stopped turn may take before its connection is cut
 
 
@@ -57,6 +60,7 @@ class Outbox:
         self._pipe = pipe
         self._waiting: list[object] = []
         self._size = 0
+        self._urgent = False
         self._deaf = False
         self._changed = threading.Condition()
         threading.Thread(target=self._send, name="outbox", daemon=True).start()
@@ -66,8 +70,13 @@ class Outbox:
         report: Report | Printed | Moved | Surveyed,
         size: int = 0,
         stopped: Callable[[], bool] | None = None,
+        *,
+        later: bool = False,
     ) -> None:
-        """Queue a report. One of some ``size`` (bytes) waits while the box is full, or is dropped once ``stopped``."""
+        """Queue a report. One of some ``size`` (bytes) waits while the box is full, or is dropped once ``stopped``.
+
+        One that can wait for ``later`` goes with the next that cannot, or at a `flush`: each write wakes two threads.
+        """
         with self._changed:
             if self._deaf:
                 return
@@ -77,14 +86,22 @@ class Outbox:
                 self._changed.wait(0.1)
             self._waiting.append(report)
             self._size += size
+            if not later:
+                self._urgent = True
+                self._changed.notify_all()
+
+    def flush(self) -> None:
+        """Send what could wait."""
+        with self._changed:
+            self._urgent = bool(self._waiting)
             self._changed.notify_all()
 
     def _send(self) -> None:
         while True:
             with self._changed:
-                while not self._waiting:
+                while not self._urgent:
                     self._changed.wait()
-                batch, self._waiting = self._waiting, []
+                batch, self._waiting, self._urgent = self._waiting, [], False
             try:
                 self._pipe.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
             except (OSError, ValueError):
@@ -106,14 +123,13 @@ class Turn:
         self._done = threading.Event()
 
     def start(self) -> None:
-        threading.Thread(target=self._body, name=f"turn {self.order.host.name}", daemon=True).start()
+        # threads of turns that have ended take new ones: to start one costs a tenth of a warm command
+        self._worker.threads.submit(self._body)
 
     def halt(self) -> None:
         """Stop. What does not answer in time loses its connection, so that its thread cannot hang."""
         self.stopped.stop()
-        timer = threading.Timer(STOP_GRACE, self._cut)
-        timer.daemon = True
-        timer.start()
+        DEADLINES.set(time.monotonic() + STOP_GRACE, self._cut)
 
     def wait(self, seconds: float) -> None:
         """Until the turn has ended, at most ``seconds``."""
@@ -163,7 +179,7 @@ class Turn:
         connection, warm = self._worker.connection(self.order.host, self.stopped)
         while True:
             self._connection = connection
-            self._worker.outbox.put(Connected(self.order.turn))
+            self._worker.outbox.put(Connected(self.order.turn), later=warm and isinstance(self.order.task, Run))
             try:
                 ended = self._carry_out(connection)
             except LinkLost as error:
@@ -193,7 +209,14 @@ class Turn:
                 case Ping():
                     return Ended(self.order.turn, "ok")
                 case Run(command):
-                    execution = Execution(connection.sessions, command, self._print, self.stopped, patience=patience)
+                    execution = Execution(
+                        connection.sessions,
+                        command,
+                        self._print,
+                        self.stopped,
+                        patience=patience,
+                        silent=self._worker.outbox.flush,
+                    )
                     ending = execution.run()
                     connection.note_own_command()
                     return self._command_ended(ending)
@@ -251,6 +274,7 @@ class Worker:
         self.outbox = Outbox(pipe)
         self.warm = warm
         self._connector = Connector()
+        self.threads = ThreadPoolExecutor(MOST_TURNS, "turn")
         self._lock = threading.Lock()
         self._turns: dict[int, Turn] = {}
 

@@ -25,6 +25,7 @@ COMMAND_LIMIT = 255 * 1024  # bytes: OpenSSH cuts the link at a packet of more t
 LINGER = (
     0.3  # seconds that output may still come after the command's exit: a background child may hold it open for ever
 )
+SILENCE = 0.02  # seconds without a word after which a command is no quick one
 TERM_PATIENCE = 0.25  # seconds between TERM and KILL
 KILL_PATIENCE = 0.25  # seconds between KILL and giving up; together the contract's 0.5 s
 
@@ -71,13 +72,30 @@ class _Bell:
     def clear(self) -> None:
         """For paramiko: ignored."""
 
-    def wait(self, seconds: float | None) -> None:
-        self._event.wait(seconds)
+    def wait(self, seconds: float | None) -> bool:
+        """Until it rings; False when it did not in so many ``seconds``."""
+        rung = self._event.wait(seconds)
         self._event.clear()
+        return rung
+
+
+class _Nobody:
+    """An event for which nobody waits: to ring the bell for it would wake the turn for nothing."""
+
+    def set(self) -> None:
+        """Nothing."""
+
+    def clear(self) -> None:
+        """Nothing."""
+
+
+_NOBODY = _Nobody()
 
 
 class Execution:
     """One command under way, run in the turn's own thread. ``emit`` may block: then the host waits.
+
+    ``silent`` is called once where it says nothing for a moment.
 
     ``patience`` is how many seconds the server has to open a session: a link that died unseen never answers.
     """
@@ -90,6 +108,7 @@ class Execution:
         stopped: Stopper,
         *,
         patience: float,
+        silent: Callable[[], None] = lambda: None,
     ) -> None:
         self._sessions = sessions
         self._transport = sessions.transport
@@ -97,6 +116,7 @@ class Execution:
         self._command = command
         self._emit = emit
         self._stopped = stopped
+        self._silent = silent
         self._bell = _Bell()
         self._head = b""
 
@@ -122,7 +142,7 @@ class Execution:
         channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
         channel.status_event = self._bell  # type: ignore[assignment]
-        channel.event = self._bell  # type: ignore[assignment]
+        channel.event = _NOBODY  # type: ignore[assignment]  # nobody waits for the answer alone
         try:
             with self._transport.together():
                 send_exec(channel, command)
@@ -141,6 +161,7 @@ class Execution:
         """To the command's end. The answer to the request comes with the output: nothing waits for it alone."""
         exited: float | None = None
         unanswered_until = time.monotonic() + self._patience
+        patience = SILENCE
         while True:
             if self._stopped():
                 return self._halt(channel)
@@ -168,8 +189,9 @@ class Execution:
                 elif now - exited >= LINGER:
                     return Ending(code, signal, head=self._head)
                 self._bell.wait(LINGER / 3)
-            elif not moved:
-                self._bell.wait(1.0)
+            elif not moved and not self._bell.wait(patience) and patience == SILENCE:
+                patience = 1.0
+                self._silent()
 
     def _lost(self) -> LinkLost:
         return LinkLost(f"the link ended while the command ran{self._transport.farewell}", started=True)
