@@ -73,9 +73,12 @@ def _leave(code: int, *, at_once: bool) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError:
+        except OSError as error:
             # the interpreter would flush once more at its end and complain
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            if not isinstance(error, BrokenPipeError) and stream is sys.stdout:
+                print(f"error: cannot write the output: {error.strerror}", file=sys.stderr)
+                code = max(code, 1)
     if at_once:
         # everything is closed by now; to take a large inventory apart object by object is what a person would wait for
         atexit._run_exitfuncs()

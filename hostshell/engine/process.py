@@ -10,16 +10,16 @@ import fcntl
 import multiprocessing
 import multiprocessing.util
 import os
-import shutil
 import signal
 import sys
 import threading
-import time
 import types
 from collections.abc import Iterator
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
+
+from hostshell.engine import orphans
 
 _PRELOAD = "hostshell.engine.worker"
 # a forkserver keeps the environment that it was started in; a worker is to have ours of now
@@ -38,24 +38,14 @@ class _Folder:
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(self._held, fcntl.LOCK_EX)
 
-
-def remove_orphaned(folder: str) -> None:
-    """Remove ``folder`` if the process that held it is gone; it may be just going, hence the patience."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return
-    try:
-        for _ in range(50):
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                time.sleep(0.02)
-                continue
-            shutil.rmtree(folder, ignore_errors=True)
-            return
-    finally:
-        os.close(descriptor)
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Tell the forkserver, when it is started in this block, what it has to remove if we are killed."""
+        os.environ[orphans.FOLDER] = self.path
+        try:
+            yield
+        finally:
+            del os.environ[orphans.FOLDER]
 
 
 _folder: _Folder | None = None
@@ -67,7 +57,7 @@ def context() -> multiprocessing.context.BaseContext:
     """
     if "forkserver" in multiprocessing.get_all_start_methods():
         chosen = multiprocessing.get_context("forkserver")
-        chosen.set_forkserver_preload([_PRELOAD])
+        chosen.set_forkserver_preload([orphans.__name__, _PRELOAD])
         return chosen
     return multiprocessing.get_context("spawn")
 
@@ -116,19 +106,19 @@ def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: s
             os.environ[name] = value
     from hostshell.engine import worker
 
-    worker.main(pipe, number, lambda: remove_orphaned(folder))
+    worker.main(pipe, number, lambda: orphans.remove(folder))
 
 
 def prepare() -> None:
     """Start the forkserver: it imports paramiko while we read the inventory. Returns at once; `start` does it too."""
     global _folder
     with _starting:
-        if _folder is None:
-            _folder = _Folder()
         if isinstance(context(), multiprocessing.context.ForkServerContext):
             with _not_from_here(), _no_main_module():
                 resource_tracker.ensure_running()
-            with _not_from_here(), _no_main_module(), _no_interrupt():
+            if _folder is None:
+                _folder = _Folder()
+            with _not_from_here(), _no_main_module(), _no_interrupt(), _folder.named():
                 forkserver.ensure_running()
 
 
@@ -144,7 +134,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
             with _not_from_here(), _no_main_module():
                 # on its own first: it would unblock SIGINT for what is started after it
                 resource_tracker.ensure_running()
-            with _not_from_here(), _no_main_module(), _no_interrupt():
+            with _not_from_here(), _no_main_module(), _no_interrupt(), _folder.named():
                 process = chosen.Process(  # type: ignore[attr-defined]
                     target=_run,
                     args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}, _folder.path),

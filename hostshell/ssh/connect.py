@@ -36,7 +36,7 @@ class Connection:
         self.host = host
         self.transport = transport
         self.link = link
-        self.sessions = Sessions(transport)
+        self.sessions = Sessions(transport, host.connect_timeout)
         self.notes: list[str] = []
         self._told_of_command = False
 

@@ -49,15 +49,6 @@ def _ended(transport: Transport, error: BaseException) -> str:
     return f"the link ended{transport.farewell or reason}"
 
 
-def _gone(transport: Transport) -> bool:
-    """Whether the link has ended. paramiko tells its channels a moment before it says so itself."""
-    for _ in range(10):
-        if not transport.is_active():
-            return True
-        time.sleep(0.02)
-    return False
-
-
 class _Bell:
     """What paramiko's buffers set when something comes. They also clear it when one of them is empty, which must not
     silence the other, so clearing is ours alone.
@@ -149,9 +140,8 @@ class Execution:
                 channel.shutdown_write()  # a command that reads its standard input sees the end at once
                 self._sessions.ahead()
         except (paramiko.SSHException, OSError, EOFError) as error:
-            if _gone(self._transport):
-                raise LinkLost(_ended(self._transport, error), started=True) from None
-            raise Refused("the server refused to run a command") from None
+            # part of it may have been sent: from here on the command may have begun, whatever became of the rest
+            raise LinkLost(_ended(self._transport, error), started=True) from None
         try:
             return self._follow(channel)
         except (paramiko.SSHException, OSError, EOFError):  # reading widens the window, and so it sends
@@ -173,7 +163,7 @@ class Execution:
                 code, signal = exit_code(channel), exit_signal(channel)
                 if (code is not None or signal is not None) and (channel.eof_received or self._transport.is_active()):
                     return Ending(code, signal, head=self._head)
-                if _gone(self._transport):
+                if self._transport.gone():
                     raise self._lost()
                 if not channel.event_ready:
                     raise Refused("the server refused to run a command")

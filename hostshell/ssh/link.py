@@ -49,7 +49,8 @@ class Link:
         self._at = 0  # what of the buffer has been read
         self._alarm: Alarm | None = None
         self._sending = threading.Lock()  # what was kept goes before what is sent next, or no packet can be read
-        self._corked: list[bytes] | None = None
+        self._corked_by: int | None = None  # the thread whose packets are kept
+        self._kept: list[bytes] = []
         self.budget = budget
         self.hurry = True
         self.expired = False
@@ -143,23 +144,31 @@ class Link:
     def send(self, data: bytes) -> int:
         """Send ``data``; its length. Waits while the peer takes nothing."""
         with self._sending:
-            if self._corked is not None:
-                self._corked.append(bytes(data))
+            if self._corked_by == threading.get_ident():
+                self._kept.append(bytes(data))
             else:
-                self._sock.sendall(data)
+                self._send([*self._kept, data])
         return len(data)
 
     def cork(self) -> None:
-        """Keep what is sent until `uncork`: packets that travel together cost one system call, and one segment."""
+        """Keep what this thread sends until it calls `uncork`: what travels together costs one system call and segment.
+
+        What another thread sends goes at once, behind what was kept by then: the transport may have to exchange keys,
+        and whoever keeps packets back may be waiting for just that.
+        """
         with self._sending:
-            self._corked = []
+            self._corked_by = threading.get_ident()
 
     def uncork(self) -> None:
         """Send what was kept. Raises OSError as `send` does."""
         with self._sending:
-            kept, self._corked = self._corked, None
-            if kept:
-                self._sock.sendall(b"".join(kept))
+            self._corked_by = None
+            if self._kept:
+                self._send(self._kept)
+
+    def _send(self, pieces: list[bytes]) -> None:
+        self._kept = []
+        self._sock.sendall(b"".join(pieces))
 
     def settimeout(self, seconds: float | None) -> None:
         """paramiko asks for short waits so that it can look around; ours are woken by `close` instead."""

@@ -131,10 +131,11 @@ class Login:
         except paramiko.BadAuthenticationType as error:
             self.allowed = list(error.allowed_types)
             return False
-        except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError):
+        except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError) as error:
             if self.stopped():
                 raise TurnStopped from None
-            if not self.transport.is_active():
+            refused = isinstance(error, paramiko.AuthenticationException) and self.transport.is_active()
+            if not refused and self.transport.gone():
                 self.tried.append(name)
                 raise self._ended() from None
             self.tried.append(name)

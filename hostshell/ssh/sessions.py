@@ -5,12 +5,13 @@ Must not know what runs in them.
 
 from __future__ import annotations
 
+import contextlib
 import time
 
 import paramiko
 
 from hostshell.ssh.failures import LinkLost, NoSession
-from hostshell.ssh.transport import SessionAsked, Transport
+from hostshell.ssh.transport import WINDOW, SessionAsked, Transport
 
 _GONE = (paramiko.SSHException, OSError, EOFError)  # what sending on a link that has ended may raise
 
@@ -28,15 +29,17 @@ class Sessions:
     OpenSSH allows ten at once (MaxSessions) unless it is told otherwise: one is used, one waits.
     """
 
-    def __init__(self, transport: Transport) -> None:
+    def __init__(self, transport: Transport, patience: float = 60.0) -> None:
         self.transport = transport
+        self._patience = patience
         self._spare: SessionAsked | None = None
         self._one_only = False  # this server would not open a second one beside the first
 
     def ahead(self) -> None:
-        """Ask for the session that the next `take` gives, unless there is one; waits for nothing."""
+        """Ask for the session that the next `take` gives, unless there is one. Never fails: it may be done without."""
         if self._spare is None and not self._one_only:
-            self._spare = self._ask()
+            with contextlib.suppress(LinkLost):
+                self._spare = self._ask(WINDOW)
 
     def forget(self) -> None:
         """What was asked for came to nothing: the login behind which it travelled failed."""
@@ -60,12 +63,29 @@ class Sessions:
             self.transport.get_exception()
         return self._new(patience).channel
 
+    def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
+        """A session with a window of its own, as paramiko's transport gives one; the spare one makes room for it.
+
+        Raises as `take` does.
+        """
+        patience = min(timeout, self._patience)
+        self._close_spare(patience)
+        return self._new(patience, window_size).channel
+
+    def _close_spare(self, patience: float) -> None:
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            self._await(spare, patience)
+            with contextlib.suppress(*_GONE):
+                spare.channel.close()
+
     def prove(self, patience: float) -> None:
         """Make sure that the other side is there: only an answer shows it. Raises as `take` does."""
-        spare, self._spare = self._spare, None
+        if self._spare is not None and not self._spare.answered.is_set():
+            self._await(self._spare, patience)  # the answer that is under way is one, too
+            return
+        self._close_spare(patience)
         try:
-            if spare is not None:
-                spare.channel.close()
             asked = self._new(patience)
             if self._one_only:
                 asked.channel.close()
@@ -74,23 +94,23 @@ class Sessions:
         except _GONE as error:
             raise self._lost(error) from None
 
-    def _ask(self) -> SessionAsked:
+    def _ask(self, window: int) -> SessionAsked:
         try:
-            return self.transport.ask_session()
+            return self.transport.ask_session(window)
         except _GONE as error:
             raise self._lost(error) from None
 
-    def _new(self, patience: float) -> SessionAsked:
+    def _new(self, patience: float, window: int = WINDOW) -> SessionAsked:
         for pause in _PAUSES:
             try:
-                return self._once(patience)
+                return self._once(patience, window)
             except Refused:
                 # sshd that allows one at a time counts the last one until it has looked round once more
                 time.sleep(pause)
-        return self._once(patience)
+        return self._once(patience, window)
 
-    def _once(self, patience: float) -> SessionAsked:
-        asked = self._ask()
+    def _once(self, patience: float, window: int) -> SessionAsked:
+        asked = self._ask(window)
         self._await(asked, patience)
         self.transport.calm_down()
         if not asked.opened:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import struct
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 import paramiko
 
 from hostshell.core.clean import clean, decode
 from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange, SftpGone
 from hostshell.ssh.failures import LinkLost
+from hostshell.ssh.sessions import Refused
 from hostshell.ssh.sftpwire import (
     BAD_MESSAGE,
     END_OF_FILE,
@@ -37,6 +39,14 @@ BEST_CHUNK = 128 * 1024  # bytes, where the server's limits@openssh.com allows i
 NOISE = 200  # bytes of a shell's greeting that are shown
 
 
+class OpensSessions(Protocol):
+    """What SFTP needs of a connection: our `Sessions`, and paramiko's transport."""
+
+    def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
+        """A session. Raises as they do."""
+        ...
+
+
 class Sftp(Exchange):
     """An SFTP session. Requests raise `SftpError` with the server's own answer, and what `Exchange` raises."""
 
@@ -47,13 +57,15 @@ class Sftp(Exchange):
         self.write_chunk = PLAIN_CHUNK
 
     @classmethod
-    def over(cls, transport: paramiko.Transport, stopped: Callable[[], bool]) -> Sftp:
-        """Start SFTP on ``transport``.
+    def over(cls, connection: OpensSessions, stopped: Callable[[], bool]) -> Sftp:
+        """Start SFTP in a session of ``connection``.
 
         Raises `LinkLost` (not started) where the connection was dead, `SftpGone` where the server has no SFTP.
         """
         try:
-            channel = transport.open_session(window_size=WINDOW, timeout=60)
+            channel = connection.open_session(window_size=WINDOW, timeout=60)
+        except Refused as error:
+            raise SftpGone(str(error)) from None
         except paramiko.ChannelException as error:
             raise SftpGone(f"the server opens no session: {error.args[-1]}") from None
         except (paramiko.SSHException, OSError, EOFError) as error:

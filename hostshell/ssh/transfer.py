@@ -8,22 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-import paramiko
-
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
 from hostshell.ssh.exchange import SftpGone, SftpStopped
 from hostshell.ssh.get import Getting
 from hostshell.ssh.plan import Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
-from hostshell.ssh.sftp import Sftp
+from hostshell.ssh.sftp import OpensSessions, Sftp
 from hostshell.ssh.sftpwire import SftpError
 
 __all__ = ["Copied", "CopyStopped", "TransferError", "get", "put"]
 
 
 def put(
-    transport: paramiko.Transport,
+    connection: OpensSessions,
     task: Put,
     host: str,  # noqa: ARG001 - put and get are called alike
     *,
@@ -36,21 +34,19 @@ def put(
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """
-    return _carry_out(transport, task, lambda sftp: Putting(sftp, task, Ledger(report)), stopped)
+    return _carry_out(connection, task, lambda sftp: Putting(sftp, task, Ledger(report)), stopped)
 
 
-def get(
-    transport: paramiko.Transport, task: Get, host: str, *, report: Reporter, stopped: Callable[[], bool]
-) -> Copied:
+def get(connection: OpensSessions, task: Get, host: str, *, report: Reporter, stopped: Callable[[], bool]) -> Copied:
     """Copy ``task.remote`` of ``host`` to ``task.local``.
 
     ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put`.
     """
-    return _carry_out(transport, task, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
+    return _carry_out(connection, task, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
 
 
 def _carry_out(
-    transport: paramiko.Transport,
+    connection: OpensSessions,
     task: Put | Get,
     make: Callable[[Sftp], Putting | Getting],
     stopped: Callable[[], bool],
@@ -61,7 +57,7 @@ def _carry_out(
     except UnicodeEncodeError:
         raise TransferError("the local path is no valid text") from None
     try:
-        sftp = Sftp.over(transport, stopped)
+        sftp = Sftp.over(connection, stopped)
     except SftpStopped:
         raise CopyStopped from None
     except SftpGone as gone:

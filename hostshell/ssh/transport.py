@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -101,6 +102,14 @@ class Transport(paramiko.Transport):
         if not (done.is_set() and self.is_active()):
             raise self.get_exception() or paramiko.SSHException("Negotiation failed.")
 
+    def gone(self) -> bool:
+        """Whether the link has ended. paramiko tells its channels a moment before it says so itself."""
+        for _ in range(10):
+            if not self.is_active():
+                return True
+            time.sleep(0.02)
+        return False
+
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
         """What is sent in this block travels in one segment. Raises OSError at its end where the link is gone."""
@@ -117,8 +126,8 @@ class Transport(paramiko.Transport):
             return error
         return paramiko.SSHException("the server broke the SSH protocol")
 
-    def ask_session(self) -> SessionAsked:
-        """Ask for a session and do not wait. Where the link has ended, that is the answer."""
+    def ask_session(self, window: int = WINDOW) -> SessionAsked:
+        """Ask for a session with a ``window`` (bytes) and do not wait. Where the link has ended, that is the answer."""
         answered = threading.Event()
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]
@@ -127,12 +136,12 @@ class Transport(paramiko.Transport):
             self.channel_events[number] = answered
             self.channels_seen[number] = True
             channel._set_transport(self)  # type: ignore[attr-defined]
-            channel._set_window(WINDOW, LARGEST)  # type: ignore[attr-defined]
+            channel._set_window(window, LARGEST)  # type: ignore[attr-defined]
         message = paramiko.Message()
         message.add_byte(cMSG_CHANNEL_OPEN)
         message.add_string("session")
         message.add_int(number)
-        message.add_int(WINDOW)
+        message.add_int(window)
         message.add_int(LARGEST)
         self._send_user_message(message)  # type: ignore[attr-defined]
         if not self.is_active():  # its thread may have ended before it could see this event

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.core.events import Finished
 from hostshell.session import Session
 from tests.support.accounts import Account
 from tests.support.keys import Key, make_key
@@ -62,6 +63,16 @@ def test_a_server_that_opens_few_sessions_at_once_still_runs_one_command_after_a
             for number in range(4):
                 assert run(session, f"echo {number}", "a").out == {"a": [str(number)]}
                 assert ping(session, "a").finished["a"].status == "ok"
+            (tmp_path / "file").write_text("whole\n")
+            for events in (
+                session.put(str(tmp_path / "file"), "few-sessions", hosts="a"),
+                session.get("few-sessions", f"{tmp_path}/out/", hosts="a"),
+                session.run("rm few-sessions", hosts="a"),
+                session.put(str(tmp_path / "file"), "few-sessions", hosts="a"),
+                session.run("rm few-sessions", hosts="a"),
+            ):
+                assert [each.status for each in events if isinstance(each, Finished)] == ["ok"]
+            assert (tmp_path / "out" / "a" / "few-sessions").read_text() == "whole\n"
 
 
 class Recording(Rude):
