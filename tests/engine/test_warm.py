@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 import threading
@@ -28,8 +29,10 @@ class Fake:
         self.transport: Any = SimpleNamespace(on_end=None)
         self.link = SimpleNamespace(close=self._shut)
         self.shut = False
+        self.may_close = threading.Event()
+        self.may_close.set()
         self.closed = threading.Event()
-        self.closed_by = ""
+        self.closed_by: list[str] = []
 
     def _shut(self) -> None:
         self.shut = True
@@ -40,7 +43,8 @@ class Fake:
         self.transport.on_end()
 
     def close(self) -> None:
-        self.closed_by = threading.current_thread().name
+        self.closed_by.append(threading.current_thread().name)
+        self.may_close.wait(PATIENCE)
         self.closed.set()
 
 
@@ -54,19 +58,24 @@ class Clock:
         return self.now
 
 
-class NoJanitor(Warm):
-    """Nothing is closed unless the test calls `tidy`; counts how often a janitor would have been woken."""
+class Bell(threading.Condition):
+    """Counts how often it was rung."""
 
-    woken = 0
+    rung = 0
+
+    def notify(self, n: int = 1) -> None:
+        self.rung += 1
+        super().notify(n)
+
+
+class NoJanitor(Warm):
+    """Nothing is closed unless the test calls `tidy`; ``bell`` is what would wake the janitor."""
 
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self._janitor = threading.current_thread()
         self._wakes = float("inf")
-
-    def _wake_by(self, when: float) -> None:
-        self.woken += when < self._wakes
-        self._wakes = min(self._wakes, when)
+        self._work = self.bell = Bell(self._lock)
 
 
 def host(name: str, **more: Any) -> Host:
@@ -253,9 +262,21 @@ def eventually(event: threading.Event) -> bool:
     return event.wait(PATIENCE)
 
 
+def until(check: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(int(PATIENCE / 0.01)):
+        if check():
+            return
+        pause.wait(0.01)
+    raise AssertionError("it never came true")
+
+
 def test_no_turn_closes_a_connection_itself() -> None:
     warm = Warm()
     found = idle(warm, "dead", "other", "asked for", "dropped")
+    found.append(opened(warm, "died in use"))
+    found[4].alive = False
+    warm.give_back(found[4])
     found[0].alive = False
     assert warm.take(found[0].host) is None
     assert warm.take(replace(found[1].host, user="other")) is None
@@ -263,7 +284,7 @@ def test_no_turn_closes_a_connection_itself() -> None:
     warm.drop(found[3])
     for connection in found:
         assert eventually(connection.closed)
-        assert connection.closed_by == "janitor"
+        assert connection.closed_by == ["janitor"]
 
 
 def test_what_is_due_is_closed_though_nobody_asks_for_anything() -> None:
@@ -279,6 +300,7 @@ def test_a_shorter_limit_wakes_the_janitor() -> None:
     warm = Warm()
     warm.keep(3600.0)
     (connection,) = idle(warm, "a")
+    until(lambda: 0 < warm._wakes < math.inf)  # it waits for the hour to be over
     warm.keep(0.01)
     assert eventually(connection.closed)
 
@@ -288,13 +310,13 @@ def test_commands_on_warm_connections_do_not_wake_the_janitor() -> None:
     warm = NoJanitor(10_000, clock)
     warm.keep(600.0)
     idle(warm, *(f"n{number}" for number in range(1000)))
-    before = warm.woken
+    before = warm.bell.rung
     for number in range(1000):
         clock.now += 0.01
         connection = warm.take(host(f"n{number}"))
         assert connection is not None
         warm.give_back(connection)
-    assert (before, warm.woken) == (1, 1)
+    assert (before, warm.bell.rung) == (1, 1)
 
 
 # --- room ---
@@ -321,12 +343,7 @@ def in_thread(body: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
 
 def waiting(warm: Warm, count: int) -> None:
     """Until so many turns wait for room."""
-    pause = threading.Event()
-    for _ in range(int(PATIENCE / 0.01)):
-        if warm._hungry == count:
-            return
-        pause.wait(0.01)
-    raise AssertionError("nobody waits for room")
+    until(lambda: warm._hungry == count)
 
 
 def test_a_turn_waits_for_room_while_all_are_in_use() -> None:
@@ -351,6 +368,48 @@ def test_no_more_are_closed_than_turns_wait_for_room() -> None:
         thread.join(PATIENCE)
         assert len(given) == 1
     assert names(warm) == sorted([f"new{number}" for number in range(3)] + [f"old{number}" for number in range(3, 8)])
+
+
+def test_a_turn_waits_until_the_descriptor_is_really_back_and_has_no_second_one_closed_meanwhile() -> None:
+    warm = Warm(2)
+    (a,), b = idle(warm, "a"), opened(warm, "b")
+    a.may_close.clear()
+    where = host("c")
+    room: list[bool] = []
+    thread, _ = in_thread(lambda: warm.open(where, lambda: room.append(a.closed.is_set()) or Fake(where), Stopper()))  # type: ignore[arg-type,func-returns-value,return-value]
+    until(lambda: a.shut)
+    warm.give_back(b)  # which wakes whoever waits
+    warm._look_again()
+    thread.join(0.2)
+    a.may_close.set()
+    thread.join(PATIENCE)
+    assert room == [True]
+    assert not b.shut
+    assert names(warm) == ["b", "c"]
+
+
+def test_the_place_of_a_connect_that_fails_goes_to_the_next_turn() -> None:
+    warm = Warm(1)
+    under_way = threading.Event()
+    refused = threading.Event()
+
+    def refuse() -> Any:
+        under_way.set()
+        refused.wait(PATIENCE)
+        raise OSError("no route")
+
+    def fail() -> None:
+        with pytest.raises(OSError, match="no route"):
+            warm.open(host("a"), refuse, Stopper())
+
+    first, _ = in_thread(fail)
+    until(under_way.is_set)
+    second, given = in_thread(lambda: opened(warm, "b"))
+    waiting(warm, 1)
+    refused.set()
+    first.join(PATIENCE)
+    second.join(PATIENCE / 2)
+    assert [one.host.name for one in given] == ["b"]
 
 
 def test_many_turns_that_want_few_places_all_get_one_in_the_end() -> None:
