@@ -1,7 +1,7 @@
 """``python -m tests.benchmarks [--full] [--write] [--only NAME]...``: do the works, print the table.
 
-``--write`` writes docs/benchmarks.md. The exit code is 0 although a bar is missed (the table says so): this measures,
-it is no test. ``--strict`` makes a missed bar an exit code of 1.
+``--write`` writes docs/benchmarks.md and docs/benchmarks.svg. The exit code is 0 although a bar is missed (the table
+says so): this measures, it is no test. ``--strict`` makes a missed bar an exit code of 1.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from tests.benchmarks import report
+from tests.benchmarks.chart import chart
 from tests.benchmarks.machine import machine, others_busy, versions
 from tests.benchmarks.registry import WORKS
 from tests.benchmarks.stage import built
@@ -28,7 +29,7 @@ def main() -> int:
     """Do what argv says; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="hostshell's benchmarks")
     parser.add_argument("--full", action="store_true", help="larger sizes and more rounds")
-    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
+    parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its chart")
     parser.add_argument("--only", action="append", choices=list(WORKS), help="this work only; repeatable")
     parser.add_argument("--strict", action="store_true", help="exit code 1 if a bar is missed")
     options = parser.parse_args()
@@ -53,6 +54,8 @@ def _measure(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     done: list[Done] = []
     busy = [others_busy()]
     with built(options.full, say) as stage:
+        for name, reason in stage.peers.absent.items():
+            say(f"{name} takes no part. {reason}")
         for name in options.only or WORKS:
             with WORKS[name](stage) as work:
                 say(work.title)
@@ -66,9 +69,18 @@ def _measure(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
         print("\n" + "\n".join(report.details(one)).rstrip())  # noqa: T201
     if options.write:
         date = datetime.date.today().isoformat()
-        text = report.page(done, full=options.full, date=date, machine=machine(), versions=versions(), busy=busy)
+        text = report.page(
+            done,
+            full=options.full,
+            date=date,
+            machine=machine(),
+            versions=versions(),
+            busy=busy,
+            peers=stage.peers,
+        )
         PAGE.write_text(text, encoding="utf-8")
-        _tell(f"written: docs/{PAGE.name}")
+        PAGE.with_name(report.CHART).write_text(chart(done), encoding="utf-8")
+        _tell(f"written: docs/{PAGE.name} and docs/{report.CHART}")
     missed = any(not figure.met for one in done for figure in one.figures())
     return 1 if missed and options.strict else 0
 

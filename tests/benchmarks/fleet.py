@@ -15,13 +15,14 @@ from tests.support.keys import Key, make_key
 from tests.support.sshd import Sshd, free_port, known_hosts_name
 
 MOST_SOCKETS = 16  # addresses that one sshd listens on (MAX_LISTEN_SOCKS in its sshd.c)
+_ESTABLISHED = "01"  # in /proc/net/tcp (proc(5))
 ATTEMPTS = 5  # at finding a port that is free on every address
-INVENTORY, KNOWN_HOSTS, KEY = "hosts.ini", "known_hosts", "key"
+INVENTORY, ADDRESSES, KNOWN_HOSTS, KEY = "hosts.ini", "hosts.txt", "known_hosts", "key"
 
 
 @dataclass(frozen=True)
 class Fleet:
-    """Hosts ``n0001`` … on one port. ``folder`` holds hosts.ini, known_hosts and key (with key.pub)."""
+    """Hosts ``n0001`` … on one port. ``folder`` holds hosts.ini, hosts.txt, known_hosts and key (with key.pub)."""
 
     folder: Path
     names: tuple[str, ...]
@@ -29,6 +30,21 @@ class Fleet:
     port: int
     account: Account
     servers: tuple[Sshd, ...]
+
+    def ssh_options(self, *more: str, port: int = 0) -> list[str]:
+        """What every client that is OpenSSH's ssh is given: the key, the known hosts, and nothing of this machine.
+
+        ``port`` is that of a relay.
+        """
+        files = ["-F", "none", "-i", KEY, "-o", "IdentitiesOnly=yes", "-o", f"UserKnownHostsFile={KNOWN_HOSTS}"]
+        files += ["-o", "GlobalKnownHostsFile=none", "-o", "BatchMode=yes", *more]
+        return [*files, "-p", str(port or self.port), "-l", self.account.name]
+
+    def connections(self) -> int:
+        """How many connections the servers have now, as the kernel knows their ends of them."""
+        end = f":{self.port:04X}"
+        rows = (row.split() for row in Path("/proc/net/tcp").read_text().splitlines()[1:])
+        return sum(row[1].endswith(end) and row[3] == _ESTABLISHED for row in rows)
 
 
 def address_of(number: int) -> str:
@@ -63,6 +79,7 @@ def started(folder: Path, account: Account, key: Key, hosts: int) -> Iterator[Fl
         inventory = folder / INVENTORY
         inventory.touch(mode=0o600)
         inventory.write_text(inventory_text(names, port, account.name))
+        (folder / ADDRESSES).write_text("".join(f"{address}\n" for address in addresses))
         known = (f"{known_hosts_name(address, port)} {host_key.public}\n" for address in addresses)
         (folder / KNOWN_HOSTS).write_text("".join(known))
         yield Fleet(folder, tuple(names), tuple(addresses), port, account, tuple(servers))

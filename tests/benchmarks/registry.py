@@ -10,11 +10,15 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import TypeAlias
 
+from tests.benchmarks.rows_distance import distance
 from tests.benchmarks.rows_flood import flood
+from tests.benchmarks.rows_hosts import cold, warm
 from tests.benchmarks.rows_latency import latency
 from tests.benchmarks.rows_launch import first_command, large, launch
+from tests.benchmarks.rows_lines import gathered, prefixed
 from tests.benchmarks.rows_names import completion, folding
 from tests.benchmarks.rows_oneshot import one_shot
+from tests.benchmarks.rows_scale import idle, scale
 from tests.benchmarks.stage import Stage
 from tests.benchmarks.work import Work
 
@@ -25,6 +29,13 @@ WORKS: dict[str, MakeWork] = {
     "large": large,
     "first": first_command,
     "one-shot": one_shot,
+    "cold": cold,
+    "warm": warm,
+    "distance": distance,
+    "scale": scale,
+    "idle": idle,
+    "lines": prefixed,
+    "gathered": gathered,
     "latency": latency,
     "complete": completion,
     "fold": folding,

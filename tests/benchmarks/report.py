@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from tests.benchmarks.peers import Peers
 from tests.benchmarks.work import Done, Figure
 
 UNITS: dict[str, str] = {
@@ -15,7 +16,13 @@ UNITS: dict[str, str] = {
     "MB": "{:.0f} MB",
     "MB/s": "{:.0f} MB/s",
     "bytes": "{:,.0f}",
+    "KB": "{:.0f} KB",
+    "%": "{:.2f} %",
+    "times": "{:.2f} ×",
+    "trips": "{:.1f}",
+    "number": "{:,.0f}",
 }
+CHART = "benchmarks.svg"
 _HEAD = ("work", "bar", "figure", "met")
 
 
@@ -27,7 +34,7 @@ def shown(value: float, unit: str) -> str:
 def bar_text(figure: Figure) -> str:
     """The bar as it is said: ``≤ 2.0 ×`` or ``≤ 20.0 ms``."""
     bar = figure.bar
-    return f"≤ {bar.limit:g} × {figure.peer}" if bar.against else f"≤ {shown(bar.limit, bar.unit)}"
+    return f"≤ {bar.limit:.3g} × {figure.peer}" if bar.against else f"≤ {shown(bar.limit, bar.unit)}"
 
 
 def figure_text(figure: Figure) -> str:
@@ -35,7 +42,8 @@ def figure_text(figure: Figure) -> str:
     unit = figure.bar.unit
     if figure.theirs is None:
         return shown(figure.value, unit)
-    return f"{figure.value:.2f} × ({shown(figure.ours, unit)} : {shown(figure.theirs, unit)})"
+    digits = 2 if figure.bar.limit >= 0.2 else 3
+    return f"{figure.value:.{digits}f} × ({shown(figure.ours, unit)} : {shown(figure.theirs, unit)})"
 
 
 def _rows(done: Sequence[Done]) -> list[tuple[str, ...]]:
@@ -63,6 +71,10 @@ def details(one: Done) -> list[str]:
     lines += ["", *(f"    {command}" for command in dict.fromkeys(c.command for c in work.contestants)), ""]
     for note in work.notes:
         lines += [note, ""]
+    for name, reason in one.failed.items():
+        lines += [f"{name} failed and took no further part: {' '.join(reason.split())[:300]}", ""]
+    for bar in one.unheld():
+        lines += [f"Not held: {bar.what}; {', '.join(bar.against)} took no part.", ""]
     return lines
 
 
@@ -99,6 +111,7 @@ def page(
     machine: Mapping[str, str],
     versions: Mapping[str, str],
     busy: Sequence[float],
+    peers: Peers = Peers(),  # noqa: B008  # nobody changes it
 ) -> str:
     """docs/benchmarks.md."""
     command = "make bench ARGS='--full --write'" if full else "make bench ARGS=--write"
@@ -109,7 +122,8 @@ def page(
         f"<!-- Written by `{command}` (tests/benchmarks). Do not edit: run it again. -->",
         "",
         "`make bench` measures this again in under 3 minutes, against real OpenSSH servers on loopback that it "
-        "starts itself; `make bench ARGS=--full` takes larger sizes and more rounds; `--write` writes this page.",
+        "starts itself; `make bench ARGS=--full` takes larger sizes and more rounds; `--write` writes this page. The "
+        "first time it also installs the other programs, into .benchmarks/peers.",
         "",
         f"Measured on {date}, {'full' if full else 'quick'} form. Contestants of one work take turns, round after "
         "round; what is compared is the ratio of their medians in that one run. Behind a median stands the range of "
@@ -119,11 +133,14 @@ def page(
         "",
         *_markdown(("on", ""), [*machine.items()]),
         "",
-        *_markdown(("with", "version"), [*versions.items()]),
+        *_markdown(("with", "version"), [*versions.items(), *peers.versions.items()]),
         "",
+        *(line for name, reason in peers.absent.items() for line in (f"{name} took no part. {reason}", "")),
         f"Bars met: {len(_rows(done)) - len(missed)} of {len(_rows(done))}.",
         "",
         *_markdown(_HEAD, _rows(done)),
+        "",
+        f"![Bars of the main works, hostshell beside the others]({CHART})",
         "",
     ]
     for one in done:

@@ -31,7 +31,7 @@ def flood(stage: Stage) -> Iterator[Work]:
                 Bar("bytes that did not arrive, or came twice", "hostshell", "astray", 0.0, "bytes"),
             ),
             {"pss": "MB", "bound": "MB", "astray": "bytes", "wall": "s", "cpu": "s", "rate": "MB/s"},
-            rounds=1 if stage.full else 2,
+            rounds=1,
             warm_up=False,
             notes=(
                 f"{size} is {each:,} bytes a host, {HOSTS * each:,} in all, counted by the reader of the pipe. -N "

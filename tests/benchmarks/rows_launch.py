@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Iterator
 
 from tests.benchmarks import fleet
+from tests.benchmarks.kept import PROMPT, TYPING, Prompt
 from tests.benchmarks.stage import Stage
 from tests.benchmarks.terminal import Terminal
 from tests.benchmarks.work import Bar, Contestant, Sample, Work
 
-PROMPT = b"hostshell>"
-READS = b"\x1b[?2004h"  # bracketed paste is on: the prompt takes keys
-TYPING = 1.0  # seconds that a quick typist takes for a line
 _OWN_SECTIONS = "each host has a section of its own with address, port, user and key"
 
 
@@ -47,7 +44,7 @@ def launch(stage: Stage) -> Iterator[Work]:
                 "launch to prompt, against the import alone",
                 "hostshell",
                 "wall",
-                2.0,
+                1.7,
                 "s",
                 ("prompt_toolkit",),
             ),
@@ -70,14 +67,14 @@ def large(stage: Stage) -> Iterator[Work]:
         "launch to prompt with large inventories",
         (
             _to_prompt(stage, "10,000 hosts", "-i", "10000.ini"),
-            Contestant(many.name, many.command, many.once, stage.rounds(2, 3)),
+            Contestant(many.name, many.command, many.once, stage.rounds(1, 3)),
         ),
         (
             Bar("launch to prompt with 10,000 hosts", "10,000 hosts", "wall", 1.0, "s"),
             Bar("launch to prompt with 100,000 hosts", "100,000 hosts", "wall", 8.0, "s"),
         ),
         {"wall": "s"},
-        rounds=stage.rounds(5, 9),
+        rounds=stage.rounds(3, 9),
         warm_up=False,
         notes=(f"In both inventories {_OWN_SECTIONS}.",),
     )
@@ -92,17 +89,8 @@ def first_command(stage: Stage) -> Iterator[Work]:
 
         def contestant(name: str, pause: float) -> Contestant:
             def once() -> Sample:
-                with Terminal(words, cwd=stage.folder, environment=stage.environment) as terminal:
-                    terminal.moment_of(PROMPT)
-                    time.sleep(pause)
-                    walls = []
-                    for _ in range(2):
-                        mark, reading = len(terminal.raw), terminal.raw.count(READS)
-                        begun = time.monotonic()
-                        terminal.type(line + "\r")
-                        walls.append(terminal.moment_of(b"1 ok", begin=mark) - begun)
-                        terminal.moment_when(lambda: terminal.raw.count(READS) > reading)  # noqa: B023
-                    terminal.leave("\x04")
+                with Prompt(stage, words, pause) as prompt:
+                    walls = [prompt.turn(line, "1 ok") for _ in range(2)]
                 return {"first": walls[0], "second": walls[1]}
 
             how = f"typed {pause:g} s after the prompt" if pause else "typed at once"

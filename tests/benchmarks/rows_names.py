@@ -91,7 +91,7 @@ def completion(stage: Stage) -> Iterator[Work]:
             for which in ("median", "worst")
         ),
         {"median": "ms", "worst": "ms", "first": "ms"},
-        rounds=stage.rounds(3, 9),
+        rounds=stage.rounds(2, 9),
         notes=(
             "In process, every completion taken. numbered: n00001 …; racks: rack000-node000 …; unrelated: ten random "
             "letters and digits. 481 lines: beginnings of six lengths of 40 names, alone and as the last of a list. "

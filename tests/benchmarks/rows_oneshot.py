@@ -15,17 +15,7 @@ def one_shot(stage: Stage) -> Iterator[Work]:
     with stage.fleet(1) as hosts:
         ours = ["hostshell", "-i", "hosts.ini", "--known-hosts", "known_hosts"]
         host = hosts.names[0]
-        ssh = ["ssh", "-F", "none", "-i", "key", "-o", "IdentitiesOnly=yes", "-o", "UserKnownHostsFile=known_hosts"]
-        ssh += [
-            "-o",
-            "GlobalKnownHostsFile=none",
-            "-o",
-            "BatchMode=yes",
-            "-p",
-            str(hosts.port),
-            "-l",
-            hosts.account.name,
-        ]
+        ssh = ["ssh", *hosts.ssh_options()]
         yield Work(
             "one-shot `true` on one host",
             (
@@ -34,10 +24,11 @@ def one_shot(stage: Stage) -> Iterator[Work]:
                 stage.command("ssh", [*ssh, hosts.addresses[0], "true"]),
             ),
             (
-                Bar("one-shot `true` with -c, against ssh", "hostshell -c", "wall", 3.0, "s", ("ssh",)),
-                Bar("one-shot `true` as words, against ssh", "hostshell, words", "wall", 3.0, "s", ("ssh",)),
+                Bar("one-shot `true` with -c, against ssh", "hostshell -c", "wall", 2.2, "s", ("ssh",)),
+                Bar("one-shot `true` as words, against ssh", "hostshell, words", "wall", 2.2, "s", ("ssh",)),
             ),
             {"wall": "s", "cpu": "s"},
-            rounds=stage.rounds(9, 25),
+            rounds=stage.rounds(7, 25),
+            chart=("wall",),
             notes=("wall is until the command itself has ended; cpu is user + system of its whole tree of processes.",),
         )

@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from tests.benchmarks import fleet
+from tests.benchmarks import fleet, peers
 from tests.benchmarks.witness import Cost, witness
 from tests.benchmarks.work import Contestant, Sample
 from tests.support.accounts import Account, made_accounts
@@ -30,13 +30,17 @@ _KEPT = ("PATH", "TMPDIR")
 
 @dataclass(frozen=True)
 class Stage:
-    """``full`` chooses sizes and rounds. Words that contestants run find this interpreter's programs first in PATH."""
+    """``full`` chooses sizes and rounds. Words that contestants run find this interpreter's programs first in PATH.
+
+    ``peers`` says who else is here.
+    """
 
     folder: Path
     account: Account
     key: Key
     environment: dict[str, str]
     full: bool
+    peers: peers.Peers = field(default_factory=peers.Peers)
 
     def rounds(self, quick: int, full: int) -> int:
         """So many rounds."""
@@ -68,14 +72,14 @@ class Stage:
                 raise RuntimeError(f"`{shlex.join(words)}` ended with {found.code}, not {code}: {said}")
         return found
 
-    def command(self, name: str, words: Sequence[str], *, rounds: int = 0) -> Contestant:
+    def command(self, name: str, words: Sequence[str], *, rounds: int = 0, peer: bool = False) -> Contestant:
         """A contestant that runs a command to its end: measures ``wall`` and ``cpu``, in seconds."""
 
         def once() -> Sample:
             cost = self.cost(words)
             return {"wall": cost.wall, "cpu": cost.cpu}
 
-        return Contestant(name, shlex.join(words), once, rounds)
+        return Contestant(name, shlex.join(words), once, rounds, peer)
 
 
 @contextlib.contextmanager
@@ -97,4 +101,5 @@ def built(full: bool, say: Callable[[str], None]) -> Iterator[Stage]:
             "TERM": "xterm-256color",
             "LC_ALL": "C.UTF-8",
         }
-        yield Stage(folder, accounts[0], make_key(folder / fleet.KEY), environment, full)
+        key = make_key(folder / fleet.KEY)
+        yield Stage(folder, accounts[0], key, environment, full, peers.made(folder, say))

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,3 +79,31 @@ class Peak:
         self.pss = max(self.pss, sum(pss(pid) for pid in pids))
         for pid in pids:
             self._highest[pid] = max(self._highest.get(pid, 0), highest_rss(pid))
+
+
+def own_cpu_seconds(pid: int) -> float:
+    """User + system time of one process until now, without what it has waited for; 0 once it is gone."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+        return sum(int(number) for number in fields[11:13]) / TICKS
+    return 0.0
+
+
+def timed(words: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> tuple[float, float]:
+    """Run a command that leaves others in the background; its wall time and CPU, without theirs, in seconds.
+
+    Raises `RuntimeError` with what it said if it fails.
+    """
+    with tempfile.TemporaryFile() as said:
+        begun = time.monotonic()
+        process = subprocess.Popen(
+            words, cwd=cwd, env=dict(environment), stdin=subprocess.DEVNULL, stdout=said, stderr=said
+        )
+        _, status, used = os.wait4(process.pid, 0)
+        wall = time.monotonic() - begun
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            said.seek(0)
+            text = said.read()[-2000:].decode(errors="replace")
+            raise RuntimeError(f"`{words[0]}` ended with {process.returncode}: {text}")
+    return wall, used.ru_utime + used.ru_stime

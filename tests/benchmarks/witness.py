@@ -36,6 +36,7 @@ class Cost:
 
     ``pss`` and ``bound`` are the peak of memory in bytes as in `tree.Peak`, 0 where nobody looked; ``code`` is the exit
     code, negative for a signal; ``ended`` counts processes that outlived the command by too long and were ended.
+    ``busy`` is the CPU of each process below the command that starts no other, as last looked at, highest first.
     """
 
     wall: float
@@ -44,6 +45,7 @@ class Cost:
     bound: int
     code: int
     ended: int
+    busy: tuple[float, ...] = ()
 
 
 def witness(
@@ -97,7 +99,7 @@ def witness(
         raise RuntimeError(f"the witness of `{words[0]}` ended with {process.returncode} and said nothing")
     if answer.pop("late"):
         raise TimeoutError(f"`{' '.join(words)}` took more than {limit:.0f} s")
-    return Cost(**answer)
+    return Cost(**answer | {"busy": tuple(answer["busy"])})
 
 
 # --- in the process of its own ---
@@ -132,10 +134,15 @@ def _watched(task: dict[str, Any]) -> dict[str, object]:
     late = threading.Event()
     done = threading.Event()
     peak = tree.Peak()
+    busy: dict[int, float] = {}
+    parents: set[int] = set()
 
     def look() -> None:
         while not done.wait(task["look_every"]):
-            peak.look(processes.descendants(us))
+            pids = processes.descendants(us)
+            peak.look(pids)
+            busy.update((pid, max(busy.get(pid, 0.0), tree.own_cpu_seconds(pid))) for pid in pids)
+            parents.update(process.parent for process in processes.processes())
 
     def give_up() -> None:
         if not done.wait(task["limit"]):
@@ -157,7 +164,8 @@ def _watched(task: dict[str, Any]) -> dict[str, object]:
     for thread in threads:
         thread.join()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cost = Cost(wall, used.ru_utime + used.ru_stime, peak.pss, peak.bound, first.returncode, ended)
+    highest = tuple(sorted((spent for pid, spent in busy.items() if pid not in parents | {first.pid}), reverse=True))
+    cost = Cost(wall, used.ru_utime + used.ru_stime, peak.pss, peak.bound, first.returncode, ended, highest)
     return {**asdict(cost), "late": late.is_set()}
 
 

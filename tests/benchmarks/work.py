@@ -17,13 +17,15 @@ Sample: TypeAlias = "Mapping[str, float]"  # what one run gave, by the name of t
 class Contestant:
     """Who does the work. ``command`` is what runs, to the letter; ``once`` does it one time.
 
-    ``rounds`` is for those that would take too long to do it as often as the others; 0 is as often as they do.
+    ``rounds`` is for those that would take too long to do it as often as the others; 0 is as often as they do. A
+    ``peer`` may fail: then it takes part no more, and the rest goes on.
     """
 
     name: str
     command: str
     once: Callable[[], Sample]
     rounds: int = 0
+    peer: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class Bar:
 class Work:
     """One work with all that is measured on it. ``notes`` say what a reader has to know to believe the figures.
 
-    ``units`` has the unit of each measure that is to be shown, in order.
+    ``units`` has the unit of each measure that is to be shown, in order; ``chart`` names those that are to be drawn.
+    Those who are ``absent`` may stand in a bar's ``against``, as if they took part.
     """
 
     title: str
@@ -56,13 +59,15 @@ class Work:
     rounds: int = 5
     warm_up: bool = True
     notes: tuple[str, ...] = ()
+    chart: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [contestant.name for contestant in self.contestants]
         if len(set(names)) != len(names):
             raise ValueError(f"two contestants of `{self.title}` have one name")
         for bar in self.bars:
-            unknown = {bar.ours, *bar.against} - set(names)
+            unknown = {bar.ours, *bar.against} - set(names) - set(self.absent)
             if unknown:
                 raise ValueError(f"`{bar.what}` is about {sorted(unknown)}, who do not take part in `{self.title}`")
             if bar.measure not in self.units:
@@ -87,10 +92,14 @@ class Figure:
 
 @dataclass(frozen=True)
 class Done:
-    """A work with all of its samples, by contestant, in the order of the rounds."""
+    """A work with all of its samples, by contestant, in the order of the rounds.
+
+    ``failed`` has the peers that failed on it, with what they said.
+    """
 
     work: Work
     samples: dict[str, list[Sample]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
 
     def values(self, contestant: str, measure: str) -> list[float]:
         """All that was measured of one thing."""
@@ -101,14 +110,21 @@ class Done:
         return statistics.median(self.values(contestant, measure))
 
     def figures(self) -> list[Figure]:
-        """What came of each bar."""
-        return [self._figure(bar) for bar in self.work.bars]
+        """What came of each bar, but for those that nobody was left to be held against."""
+        return [self._figure(bar) for bar in self.work.bars if not bar.against or self._left(bar)]
+
+    def unheld(self) -> list[Bar]:
+        """The bars that nobody was left to be held against."""
+        return [bar for bar in self.work.bars if bar.against and not self._left(bar)]
+
+    def _left(self, bar: Bar) -> list[str]:
+        return [name for name in bar.against if name in self.samples and self.values(name, bar.measure)]
 
     def _figure(self, bar: Bar) -> Figure:
         ours = self.median(bar.ours, bar.measure)
         if not bar.against:
             return Figure(bar, ours, ours)
-        theirs, peer = min((self.median(name, bar.measure), name) for name in bar.against)
+        theirs, peer = min((self.median(name, bar.measure), name) for name in self._left(bar))
         return Figure(bar, ours / theirs, ours, theirs, peer)
 
 
@@ -118,13 +134,31 @@ def carry_out(work: Work, say: Callable[[str], None] = lambda _: None) -> Done:
     if work.warm_up:
         say("warming up")
         for contestant in work.contestants:
-            contestant.once()
+            _once(contestant, done, say)
     for number in range(work.rounds):
         say(f"round {number + 1} of {work.rounds}")
         for contestant in work.contestants:
             if number < (contestant.rounds or work.rounds):
-                done.samples[contestant.name].append(contestant.once())
+                done.samples[contestant.name] += _once(contestant, done, say)
     return done
+
+
+def _once(contestant: Contestant, done: Done, say: Callable[[str], None]) -> list[Sample]:
+    if contestant.name in done.failed:
+        return []
+    try:
+        return [contestant.once()]
+    except (RuntimeError, OSError, EOFError) as error:
+        if not contestant.peer:
+            raise
+        done.failed[contestant.name] = str(error)
+        say(f"{contestant.name} failed: {error}")
+        return []
+
+
+def without_absent(contestants: Iterable[Contestant | None]) -> tuple[Contestant, ...]:
+    """Those who are here, for a work that makes None of a peer that is absent."""
+    return tuple(contestant for contestant in contestants if contestant is not None)
 
 
 def percentile(values: Iterable[float], share: float) -> float:

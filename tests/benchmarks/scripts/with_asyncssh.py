@@ -1,8 +1,8 @@
-"""A command on many hosts with asyncssh: gather() under a semaphore, one key, host keys checked, no GSS, no agent.
+"""A command on many hosts with asyncssh: gather() under a semaphore, one key, host keys checked, no agent.
 
-Runs in the environment of the peers: ``with_asyncssh.py HOSTS_FILE PORT USER KEY FANOUT [kept] COMMAND``, with known_hosts in the
-current folder. With ``kept`` it waits for a line on standard input before each run, on the same connections, and
-answers each run with a line.
+Runs in the environment of the peers: ``with_asyncssh.py HOSTS_FILE PORT USER KEY FANOUT [kept] COMMAND``, with
+known_hosts in the current folder. With ``kept`` it waits for a line on standard input before each run, on the same
+connections, and answers each run with a line: how many hosts are ok.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ async def main() -> None:
                 connections.pop(host).close()
             return done.exit_status == 0
 
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201
     while not kept or await asyncio.to_thread(sys.stdin.readline):
-        print(sum(await asyncio.gather(*map(turn, hosts))), flush=True)
+        print(sum(await asyncio.gather(*map(turn, hosts))), flush=True)  # noqa: T201
         if not kept:
             break
 

@@ -1,8 +1,9 @@
 """A command on many hosts with Fabric's connections in a pool of threads: one key, no agent, nothing printed.
 
-Runs in the environment of the peers: ``with_fabric.py HOSTS_FILE PORT USER KEY FANOUT [kept] COMMAND``. Its own ThreadingGroup starts
-a thread for every host at once; the pool of threads holds it to the fan-out. With ``kept`` it waits for a line on
-standard input before each run, on the same connections, and answers each run with a line.
+Runs in the environment of the peers: ``with_fabric.py HOSTS_FILE PORT USER KEY FANOUT [kept] COMMAND``. Its own
+ThreadingGroup starts a thread for every host at once; the pool of threads holds it to the fan-out. With ``kept`` it
+waits for a line on standard input before each run, on the same connections, and answers each run with a line: how many
+hosts are ok.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ def main() -> None:
     config = Config(overrides={"load_ssh_configs": False, "run": {"hide": True, "in_stream": False}})
     how = {"key_filename": key, "look_for_keys": False, "allow_agent": False}
     connections = [
-        Connection(host, user=user, port=int(port), config=config, connect_kwargs=how) for host in Path(file).read_text().split()
+        Connection(host, user=user, port=int(port), config=config, connect_kwargs=how)
+        for host in Path(file).read_text().split()
     ]
 
     def turn(connection: Connection) -> bool:
@@ -28,10 +30,10 @@ def main() -> None:
             connection.close()
         return bool(done.ok)
 
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201
     with ThreadPoolExecutor(int(fanout)) as pool:
         for _ in sys.stdin if kept else [""]:
-            print(sum(pool.map(turn, connections)), flush=True)
+            print(sum(pool.map(turn, connections)), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""A command on many hosts with parallel-ssh's library (libssh2), as its manual does it: no agent, one key, no pseudo terminal.
+"""A command on many hosts with parallel-ssh's library (libssh2), as its manual does it: no agent, one key.
 
-Runs in the environment of the peers: ``with_parallel_ssh.py HOSTS_FILE PORT USER KEY FANOUT [kept] COMMAND``. With ``kept`` it
-waits for a line on standard input before each run, on the same connections, and answers each run with a line.
+Runs in the environment of the peers: ``with_parallel_ssh.py HOSTS_FILE PORT USER KEY FANOUT [kept] COMMAND``. With
+``kept`` it waits for a line on standard input before each run, on the same connections, and answers each run with a
+line: how many hosts are ok.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ def main() -> None:
         client.join(output)
         return sum(host.exit_code == 0 for host in output)
 
-    print("ready", flush=True)
+    print("ready", flush=True)  # noqa: T201
     for _ in sys.stdin if kept else [""]:
-        print(once(), flush=True)
+        print(once(), flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
