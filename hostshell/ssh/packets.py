@@ -78,11 +78,15 @@ class Packets(Packetizer):
         """The next packet's type and content. Raises `paramiko.SSHException` where a count in it has no sense."""
         kind, message = super().read_message()
         if kind <= _LAST_LOOKED_AT:
-            look = _LOOKS.get(kind)
-            if look is not None:
-                look(self, message)
-                message.rewind()
+            self.look(kind, message)
         return kind, message
+
+    def look(self, kind: int, message: paramiko.Message) -> None:
+        """Bound and keep what a message of this ``kind`` says. Raises as `read_message`."""
+        look = _LOOKS.get(kind)
+        if look is not None:
+            look(self, message)
+            message.rewind()
 
     def broken(self, rule: str) -> paramiko.SSHException:
         """The exception that ends the link because the server broke a rule: "it …"."""

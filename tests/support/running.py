@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+
+import jsonschema
 
 from hostshell.core.events import Block, Event, Finished, Output, Summary
 from hostshell.core.model import Ping, Run
 from hostshell.core.targets import Targets
 from hostshell.core.turns import Note
 from hostshell.session import Session
+from hostshell.shell.render import dump
 from tests.support.accounts import Account
 from tests.support.keys import Key
 from tests.support.sshd import Sshd
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "events.schema.json"
 
 
 @dataclass
@@ -54,9 +61,31 @@ def collect(events: Iterable[Event | Note], after: Callable[[Event | Note], None
                 found.notes.append(event)
             case Summary():
                 found.summary = event
+        _hold_to_schema(event)
         if after is not None:
             after(event)
     return found
+
+
+@cache
+def _schema() -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+_held: set[tuple[str, ...]] = set()
+
+
+def _hold_to_schema(event: Event | Note) -> None:
+    """Whatever happens in a test is also good JSON: of each kind of event and failure the first of a run is looked at."""
+    for one in event.lines() if isinstance(event, Block) else [event]:
+        if isinstance(one, Note):
+            continue
+        error = one.error if isinstance(one, Finished) else None
+        kind = (type(one).__name__, getattr(one, "status", ""), error.kind if error else "")
+        if kind not in _held:
+            _held.add(kind)
+            problems = [problem.message for problem in _schema().iter_errors(json.loads(dump(one)))]
+            assert not problems, (one, problems)
 
 
 def _line(found: Outcome, line: Output) -> None:

@@ -208,6 +208,18 @@ def test_a_killed_hostshell_leaves_no_temporary_file(
     assert settled(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
 
 
+@pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.3, 0.5])
+def test_a_hostshell_that_is_killed_while_it_starts_leaves_no_temporary_file(
+    scratch: Path, mark: str, one: list[str], after: float
+) -> None:
+    process = started(*one, "batch_run", "-h", "a", "-cmd", "exec sleep 30")
+    time.sleep(after)  # somewhere in its imports, the start of its helpers, or the connect
+    process.kill()
+    process.communicate(timeout=PATIENCE)
+    assert settled(lambda: not processes.carrying(mark) - {os.getpid()})
+    assert settled(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
+
+
 def test_a_command_of_a_hostshell_that_was_killed_outright_does_not_go_on(mark: str, one: list[str]) -> None:
     process = started(*one, "batch_run", "-h", "a", "-cmd", "echo up; exec sleep 6883")
     assert process.stdout is not None

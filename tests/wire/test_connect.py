@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -189,6 +193,43 @@ def test_the_inventorys_credential_is_tried_before_the_users_keys(
             assert ping(session, "a").finished["a"].status == "ok"
 
 
+@pytest.fixture
+def full_agent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An ssh-agent with six keys that no server knows."""
+    place = str(tmp_path / "full-agent")
+    agent = subprocess.Popen(["ssh-agent", "-D", "-a", place], stdout=subprocess.DEVNULL)
+    try:
+        while not os.path.exists(place):
+            assert agent.poll() is None
+            time.sleep(0.02)
+        monkeypatch.setenv("SSH_AUTH_SOCK", place)
+        for number in range(6):
+            key = make_key(tmp_path / f"strange-{number}")
+            subprocess.run(["ssh-add", "-q", str(key.path)], check=True)
+        yield
+    finally:
+        agent.terminate()
+        agent.wait()
+
+
+def test_the_inventorys_password_is_tried_before_six_keys_of_the_agent(
+    tmp_path: Path, clean_home: Path, full_agent: None, password_sshd: Sshd | StandIn, accounts: list[Account]
+) -> None:  # row 7
+    account = accounts[-1]
+    with Sshd(tmp_path / "sshd", options={"MaxAuthTries": "6"}) as server:
+        target: Sshd | StandIn = server if account.real else password_sshd
+        where = f"address = {target.address}\nport = {target.port}\nuser = {account.name}\n"
+        inventory = write_inventory(
+            tmp_path,
+            f"[host:good]\n{where}password = {account.password}\n",
+            f"[host:keys]\n{where}",
+        )
+        with Session(inventory, known_hosts=write_known_hosts(tmp_path, target.known_hosts_line)) as session:
+            found = ping(session, "good,keys")
+    assert found.finished["good"].status == "ok"
+    assert (found.finished["keys"].status, found.kind("keys")) == ("unreachable", "auth")
+
+
 def test_a_burst_that_the_server_drops_in_part_still_ends_well_and_runs_once(
     tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key
 ) -> None:  # row 5
@@ -202,8 +243,10 @@ def test_a_burst_that_the_server_drops_in_part_still_ends_well_and_runs_once(
         )
         known = write_known_hosts(tmp_path, server.known_hosts_line)
         with Session(inventory, known_hosts=known) as session:
-            found = run(session, "echo ran", "n[00-63]")
+            found = run(session, "echo {host} >> burst; echo ran", "n[00-63]")
+            there = run(session, "sort burst; rm burst", "n00")
     assert found.out == {name: ["ran"] for name in names}
+    assert there.out["n00"] == names  # each once
 
 
 def test_a_retired_algorithm_is_not_agreed_on(
