@@ -330,7 +330,7 @@ class Scheduler:
         status, failure = self._halted("cancelled")
         for name in [name for name in self._entries if name not in running]:
             self._finish(self._entries[name], status, actions, failure=failure)
-        self._lineup.stop(now)
+        self._lineup.stop()
         self._parked.clear()
         self._asking = False
         for turn in self._turns.values():

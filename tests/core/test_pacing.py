@@ -136,6 +136,7 @@ def test_hosts_go_on_in_turn_as_places_become_free() -> None:
     crowd(pacing, 2)
     for name in "abc":
         pacing.wait(AT, name, 0.0, 1.0)
+    assert pacing.next_alarm() is None
     assert list(pacing.released(1.0)) == []
     assert pacing.next_alarm() is None  # nothing to look at before a connect ends
     pacing.give_back(AT, 2.0)
@@ -282,12 +283,35 @@ def test_after_a_push_back_half_as_many_connect_at_a_time_and_each_that_gets_in_
 
 def test_hosts_that_wait_for_their_endpoint_take_no_place_in_the_fanout() -> None:
     scheduler = ready()
-    begins = only(scheduler.handle(Submit(crowd_of(4, fanout=4, beside=4)), 0.0), Begin)
+    begins = only(scheduler.handle(Submit(crowd_of(4, fanout=4, beside=8)), 0.0), Begin)
     assert [begin.host.name for begin in begins] == ["n0", "n1", "n2", "n3"]
     begun = [names(drop(scheduler, begin, 0.1)) for begin in begins]
     assert begun == [["w0"], ["w1"], ["w2"], ["w3"]]
     # their pauses are over, but the fan-out is full: they come first as soon as there is room
     assert names(scheduler.handle(Tick(), 0.5)) == []
+    third = next(number for number in range(5, 9) if scheduler.host_of(number) == "w0")
+    assert names(scheduler.handle(Ended(third, "ok", 0), 1.0))[0].startswith("n")
+
+
+def test_what_a_host_waits_in_the_queue_after_it_was_dropped_is_not_taken_from_its_connect() -> None:
+    scheduler = ready()
+    begin = only(scheduler.handle(Submit(crowd_of(1, fanout=1, beside=1)), 0.0), Begin)[0]
+    beside = only(drop(scheduler, begin, 1.0), Begin)[0]
+    scheduler.handle(Connected(beside.turn), 1.1)
+    assert names(scheduler.handle(Tick(), 2.0)) == []
+    again = only(scheduler.handle(Ended(beside.turn, "ok", 0), 60.0), Begin)[0]
+    assert (again.host.name, again.host.connect_timeout) == ("n0", 8.0)
+    assert finished(drop(scheduler, again, 60.1)) == []  # and it has patience left
+
+
+def test_a_host_whose_patience_ended_while_its_endpoint_had_no_place_is_not_tried_again() -> None:
+    scheduler = ready()
+    slow, dropped = only(scheduler.handle(Submit(crowd_of(2)), 0.0), Begin)
+    drop(scheduler, dropped, 0.1)
+    late = Ended(slow.turn, "unreachable", failure=Failure("timeout", "no answer"))
+    actions = scheduler.handle(late, 10.1)
+    assert names(actions) == []
+    assert [(event.host, event.error) for event in finished(actions)] == [("n0", late.failure), ("n1", DROPPED)]
 
 
 def test_what_is_let_in_late_is_neither_late_for_its_connect_nor_for_its_turn() -> None:
@@ -346,7 +370,29 @@ def test_warm_hosts_do_not_wait_for_an_endpoint_that_pushed_back_when_they_were_
         now += 1.0
         waiting += only(scheduler.handle(Connected(begin.turn), now), Begin)
         waiting += only(scheduler.handle(Ended(begin.turn, "ok", 0), now), Begin)
-    assert len(names(scheduler.handle(Submit(crowd_of(6)), now))) == 6
+    again = only(scheduler.handle(Submit(crowd_of(6)), now), Begin)
+    assert len(again) == 6
+    # that they answer says nothing of how the endpoint takes connects; those that were lost make new ones at its pace
+    dropped = {begin.host.name: drop(scheduler, begin, now) for begin in again[:4]}
+    assert sum(len(names(actions)) for actions in dropped.values()) == 0
+    scheduler.handle(Connected(again[4].turn), now + 9.0)
+    actions = scheduler.handle(Connected(again[5].turn), now + 9.1)
+    assert [begin.host.connect_timeout for begin in only(actions, Begin)] == [pytest.approx(0.9)]
+    assert len(names(scheduler.handle(Tick(), now + 9.2))) == 0
+
+
+def test_hosts_that_lost_their_connection_connect_at_the_pace_that_was_learned() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(4)), 0.0), Begin)
+    again = drop(scheduler, begins[3], 0.1)
+    for begin in begins[:3]:
+        again += scheduler.handle(Connected(begin.turn), 1.0)
+    (last,) = only(again, Begin)
+    scheduler.handle(Connected(last.turn), 1.1)
+    for begin in (*begins[:3], last):
+        scheduler.handle(Ended(begin.turn, "lost", failure=Failure("lost", "the link ended")), 2.0)
+    assert not scheduler.busy
+    assert len(names(scheduler.handle(Submit(crowd_of(4)), 3.0))) == 2
 
 
 def test_a_wait_for_an_endpoint_that_mattered_is_told_with_the_summary() -> None:
