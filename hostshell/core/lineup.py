@@ -133,7 +133,7 @@ class Lineup:
             entry = self._queues[worker].popleft()
             if entry.has_place and self.pacing.overfull(entry.endpoint):
                 self.leave(entry, now)  # it has been slowed down meanwhile
-            entry.warm = self.homes.is_warm(entry.host.name)
+            entry.warm = self.homes.is_warm(entry.host.name, now)
             if entry.has_place or self.pacing.take(entry.endpoint, warm=entry.warm):
                 entry.has_place = True
                 return entry, worker

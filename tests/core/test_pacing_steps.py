@@ -7,7 +7,9 @@ from typing import Literal, TypeVar
 import pytest
 
 from hostshell.core.events import Failure, Finished, Summary
+from hostshell.core.homes import SURELY_WARM
 from hostshell.core.model import Host, Job, Run
+from hostshell.core.pacing import MOST_AT_ONCE
 from hostshell.core.scheduler import Scheduler
 from hostshell.core.turns import (
     Action,
@@ -161,6 +163,7 @@ def test_warm_hosts_do_not_wait_for_an_endpoint_that_pushed_back_when_they_were_
         now += 1.0
         waiting += only(scheduler.handle(Connected(begin.turn), now), Begin)
         waiting += only(scheduler.handle(Ended(begin.turn, "ok", 0), now), Begin)
+    now += SURELY_WARM / 2
     again = only(scheduler.handle(Submit(crowd_of(6)), now), Begin)
     assert len(again) == 6
     # that they answer says nothing of how the endpoint takes connects; those that were lost make new ones at its pace
@@ -170,6 +173,17 @@ def test_warm_hosts_do_not_wait_for_an_endpoint_that_pushed_back_when_they_were_
     actions = scheduler.handle(Connected(again[5].turn), now + 9.1)
     assert [begin.host.connect_timeout for begin in only(actions, Begin)] == [pytest.approx(0.9)]
     assert len(names(scheduler.handle(Tick(), now + 9.2))) == 0
+
+
+def test_hosts_that_were_not_used_for_long_are_not_taken_for_warm() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(crowd_of(MOST_AT_ONCE + 50, fanout=200)), 0.0), Begin)
+    while scheduler.busy:
+        begin = begins.pop(0)
+        begins += only(scheduler.handle(Connected(begin.turn), 1.0), Begin)
+        begins += only(scheduler.handle(Ended(begin.turn, "ok", 0), 2.0), Begin)
+    again = only(scheduler.handle(Submit(crowd_of(MOST_AT_ONCE + 50, fanout=200)), 3.0 + SURELY_WARM), Begin)
+    assert len(again) == MOST_AT_ONCE
 
 
 def test_hosts_that_lost_their_connection_connect_at_the_pace_that_was_learned() -> None:
