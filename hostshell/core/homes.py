@@ -1,10 +1,11 @@
 """Which worker a host is at home with: affinity, so that its connection is warm for the next command; and who is warm.
 
-Pure. Must not know turns or time.
+Pure. Must not know turns.
 """
 
 from __future__ import annotations
 
+SURELY_WARM = 60.0  # seconds after its last use in which a connection is taken for open
 START_TRIES = 3  # times that a worker may die before it was ever ready
 
 
@@ -18,7 +19,7 @@ class Homes:
         self._failed_starts = dict.fromkeys(range(workers), 0)
         self._home: dict[str, int] = {}  # host name → worker
         self._load = dict.fromkeys(range(workers), 0)  # worker → hosts at home there
-        self._warm: set[str] = set()  # hosts that should have a connection at home
+        self._warm: dict[str, float] = {}  # hosts that had a connection at home, and when
 
     @property
     def workers(self) -> list[int]:
@@ -48,17 +49,17 @@ class Homes:
         self._load[worker] += 1
         return worker
 
-    def is_warm(self, name: str) -> bool:
-        """Whether a host should have a connection. It may have been lost unseen: then the host just connects."""
-        return name in self._warm
+    def is_warm(self, name: str, now: float) -> bool:
+        """Whether a host most likely has a connection: nobody tells when one is closed for being idle."""
+        return now - self._warm.get(name, float("-inf")) <= SURELY_WARM
 
-    def warmed(self, name: str) -> None:
+    def warmed(self, name: str, now: float) -> None:
         """A host has its connection."""
-        self._warm.add(name)
+        self._warm[name] = now
 
     def cooled(self, name: str) -> None:
         """A host has lost its connection."""
-        self._warm.discard(name)
+        self._warm.pop(name, None)
 
     def killed(self, worker: int) -> bool:
         """A worker is to be killed; False when it has been told already. It gets nothing more to do."""
@@ -77,7 +78,7 @@ class Homes:
         self.ready.discard(worker)
         for name in [name for name, home in self._home.items() if home == worker]:
             del self._home[name]
-            self._warm.discard(name)
+            self._warm.pop(name, None)
         self._load[worker] = 0
         if self._failed_starts[worker] >= START_TRIES:
             self._broken[worker] = how

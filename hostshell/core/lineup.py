@@ -51,9 +51,7 @@ class Lineup:
 
     def new_job(self) -> None:
         """An empty line."""
-        for queue in self._queues.values():
-            queue.clear()
-        self._waiting.clear()
+        self.stop()
         self.pacing.new_job()
 
     @property
@@ -135,7 +133,7 @@ class Lineup:
             entry = self._queues[worker].popleft()
             if entry.has_place and self.pacing.overfull(entry.endpoint):
                 self.leave(entry, now)  # it has been slowed down meanwhile
-            entry.warm = self.homes.is_warm(entry.host.name)
+            entry.warm = self.homes.is_warm(entry.host.name, now)
             if entry.has_place or self.pacing.take(entry.endpoint, warm=entry.warm):
                 entry.has_place = True
                 return entry, worker
@@ -146,11 +144,9 @@ class Lineup:
         waiting, self._queues[worker] = self._queues[worker], deque()
         return list(waiting)
 
-    def stop(self, now: float) -> None:
-        """Nobody waits any more."""
+    def stop(self) -> None:
+        """Nobody waits any more, and nobody begins before the next job."""
         for queue in self._queues.values():
-            for entry in queue:
-                self.leave(entry, now)
             queue.clear()
         self._waiting.clear()
         self.pacing.stop()

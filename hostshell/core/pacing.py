@@ -64,11 +64,10 @@ class Pacing:
         self._tickets = 0
 
     def new_job(self) -> None:
-        """Nobody waits any more, and what is told at the end is counted anew."""
+        """Nobody is under way; what is told at the end is counted anew. `stop` comes before."""
         # who let nobody in has shown no pace that can be kept to
         kept = {at: gate for at, gate in self._gates.items() if gate.limit < MOST_AT_ONCE and not gate.rounds}
         self._gates = {at: _Gate(gate.limit, pace_since=gate.pace_since) for at, gate in kept.items()}
-        self.stop()
 
     def stop(self) -> None:
         """Nobody waits any more."""

@@ -185,7 +185,7 @@ class Scheduler:
         if turn is None:
             return
         turn.connected = True
-        self._homes.warmed(turn.entry.host.name)
+        self._homes.warmed(turn.entry.host.name, now)
         self._lineup.leave(turn.entry, now, let_in=True)
         if turn.phase == "connecting":
             turn.phase = "running"
@@ -201,6 +201,8 @@ class Scheduler:
         name = entry.host.name
         if status in ("unreachable", "lost"):
             self._homes.cooled(name)
+        elif turn.connected:
+            self._homes.warmed(name, now)
         if report.retriable:
             self._pacing.pushed_back(entry.endpoint, turn.number, self._next_turn)
         self._leave(turn, now, reached=failure is not None and failure.kind in REACHED)
@@ -330,7 +332,7 @@ class Scheduler:
         status, failure = self._halted("cancelled")
         for name in [name for name in self._entries if name not in running]:
             self._finish(self._entries[name], status, actions, failure=failure)
-        self._lineup.stop(now)
+        self._lineup.stop()
         self._parked.clear()
         self._asking = False
         for turn in self._turns.values():

@@ -15,7 +15,7 @@ from hostshell.core.turns import Action, Begin, Ended, Report
 from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from tests.support.accounts import Account, public_folder
-from tests.support.keys import Key
+from tests.support.keys import Key, make_key
 from tests.support.running import host_section, run, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
 
@@ -66,7 +66,7 @@ def test_two_hundred_hosts_behind_a_server_that_takes_few_connects_all_end_well_
     assert {note.host for note in found.notes} <= set(narrow)
     (text,) = {note.text for note in found.notes}
     where = re.escape(f"{server.address}:{server.port}")
-    assert re.fullmatch(rf"{where} dropped {len(dropped)} connections; connected to it \d+ at a time", text)
+    assert re.fullmatch(rf"{where} dropped {len(dropped)} connections; connected to it \d at a time", text)
     # warm hosts connect to nobody, so nobody waits
     assert again.notes == []
     assert not [report for report, _, _ in played[count:] if isinstance(report, Ended) and report.retriable]
@@ -74,3 +74,22 @@ def test_two_hundred_hosts_behind_a_server_that_takes_few_connects_all_end_well_
     # and what was decided follows from what was reported, jitter too
     scheduler = Scheduler(2)
     assert [scheduler.handle(report, now) for report, now, _ in played] == [actions for _, _, actions in played]
+
+
+def test_too_many_authentication_failures_are_our_own_and_nothing_is_offered_twice(
+    tmp_path: Path, clean_home: Path, accounts: list[Account], client_keys: dict[str, Key]
+) -> None:
+    options = {"MaxAuthTries": "2", "PerSourcePenalties": None}
+    (clean_home / ".ssh").mkdir(mode=0o700)
+    for name in ("ed25519", "ecdsa"):
+        shutil.copy(client_keys[name].path, clean_home / ".ssh" / f"id_{name}")
+    stranger = make_key(tmp_path / "stranger")
+    with Sshd(tmp_path / "sshd", options=options) as server:
+        inventory = write_inventory(tmp_path, host_section("a", server, accounts[0], stranger))
+        known = write_known_hosts(tmp_path, server.known_hosts_line)
+        with Session(inventory, known_hosts=known, pool=Pool(1)) as session:
+            found = run(session, "true", "a")
+        log = server.log.read_text()
+    assert (found.finished["a"].status, found.kind("a")) == ("unreachable", "auth")
+    assert "Too many authentication failures" in log
+    assert log.count("Connection from") == 1
