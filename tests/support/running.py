@@ -76,7 +76,7 @@ _held: set[tuple[str, ...]] = set()
 
 
 def _hold_to_schema(event: Event | Note) -> None:
-    """Whatever happens in a test is also good JSON: of each kind of event and failure the first of a run is looked at."""
+    """Whatever happens in a test is also good JSON: the first of each kind of event and failure is looked at."""
     for one in event.lines() if isinstance(event, Block) else [event]:
         if isinstance(one, Note):
             continue
