@@ -17,6 +17,7 @@ from types import TracebackType
 
 CHUNK = 256 * 1024
 MOST_HELD = 16 * 1024 * 1024  # bytes under way in one direction of one connection; then the sender has to wait
+JUST_OPENED = 0.005  # seconds
 
 
 class _Way:
@@ -28,6 +29,7 @@ class _Way:
         self.under_way: collections.deque[tuple[float, bytes]] = collections.deque()
         self.ended = False  # the source has said its end
         self.done = False  # the sink has been told so
+        self._begun = False
         self._held = 0
         self._delay = delay
         self._not_before = not_before
@@ -47,7 +49,10 @@ class _Way:
             piece = b""
         self.ended = not piece
         self._held += len(piece)
-        self.under_way.append((max(now + self._delay, self._not_before), piece))
+        # what lay there when the way was opened has travelled with TCP's own handshake: it is there now
+        waited = not self._begun and now - self._not_before < JUST_OPENED
+        self._begun = True
+        self.under_way.append((max(now if waited else now + self._delay, self._not_before), piece))
 
     def write(self, now: float) -> bool:
         """Hand over what is due. False if the sink takes no more for the moment."""

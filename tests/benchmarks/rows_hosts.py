@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
-from tests.benchmarks import tree
+from tests.benchmarks import findings, tree
 from tests.benchmarks.fleet import Fleet
 from tests.benchmarks.kept import Prompt, Script
 from tests.benchmarks.stage import Stage
@@ -137,6 +137,7 @@ def cold(stage: Stage) -> Iterator[Work]:
                 "the end of every connection, count. cpu: user + system of the client's whole tree of processes, "
                 "without the servers. cpu a host: that, divided by the hosts.",
                 "parallel-ssh's library and Fabric check no host key in these forms, which is their default.",
+                findings.COLD,
                 "memory: the largest sum of proportional set sizes over the tree in a run that is not timed "
                 f"({'looked at every ' + str(LOOK_EVERY) + ' s' if stage.full else 'full form only'}). "
                 + (
@@ -252,6 +253,7 @@ def warm(stage: Stage) -> Iterator[Work]:
                 "From the keys of the line to the summary on the terminal, or from a line to a script to its answer; "
                 "every contestant has run the command at least once before. ansible is a new process each time, and "
                 "its connections are kept by ssh; their CPU counts.",
+                findings.WARM,
                 *(() if stage.full else ("Reduced in this form: rounds; ansible takes part in the full form only.",)),
             ),
         )
