@@ -450,7 +450,8 @@ def test_a_terminal_tells_when_a_text_is_drawn_and_that_the_program_ended(tmp_pa
 
 @pytest.fixture
 def stage(tmp_path: Path, clean_home: Path, accounts: list[Account]) -> Stage:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "TERM": "xterm-256color"}
     return Stage(tmp_path, accounts[0], make_key(tmp_path / "key"), environment, full=False)
 
 
