@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
         (sys.stdin, "surrogateescape"),
     ):
         with contextlib.suppress(AttributeError, ValueError):
-            stream.reconfigure(errors=errors)  # type: ignore[union-attr]
+            stream.reconfigure(errors=errors)  # type: ignore[union-attr]  # what has no such call is suppressed
     try:
         code = _main(sys.argv[1:] if argv is None else argv)
     except HostshellError as error:

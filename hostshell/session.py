@@ -297,11 +297,8 @@ class Session:
         connect_timeout: float | None = None,
     ) -> Generator[Event, None, None]:
         """Run ``command`` on the hosts: events as in `hostshell.core.events`."""
-        names = self.targets(_targets(hosts, groups, exclude))
-        job = self.job(
-            Run(command), names, label=command, fanout=fanout, timeout=timeout, connect_timeout=connect_timeout
-        )
-        return self.submit(job)
+        named = _targets(hosts, groups, exclude)
+        return self._carry_out(Run(command), command, named, fanout, timeout, connect_timeout)
 
     def put(
         self,
@@ -318,11 +315,8 @@ class Session:
         connect_timeout: float | None = None,
     ) -> Generator[Event, None, None]:
         """Copy the local file or directory to every host."""
-        names = self.targets(_targets(hosts, groups, exclude))
-        task = Put(local, remote, parents, preserve)
-        label = f"put {local} {remote}"
-        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
-        return self.submit(job)
+        named, task = _targets(hosts, groups, exclude), Put(local, remote, parents, preserve)
+        return self._carry_out(task, f"put {local} {remote}", named, fanout, timeout, connect_timeout)
 
     def get(
         self,
@@ -338,11 +332,8 @@ class Session:
         connect_timeout: float | None = None,
     ) -> Generator[Event, None, None]:
         """Copy a file or directory of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
-        names = self.targets(_targets(hosts, groups, exclude))
-        task = Get(remote, local, preserve=preserve)
-        label = f"get {remote} {local}"
-        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
-        return self.submit(job)
+        named, task = _targets(hosts, groups, exclude), Get(remote, local, preserve=preserve)
+        return self._carry_out(task, f"get {remote} {local}", named, fanout, timeout, connect_timeout)
 
     def ping(
         self,
@@ -355,8 +346,25 @@ class Session:
         connect_timeout: float | None = None,
     ) -> Generator[Event, None, None]:
         """Log in to every host and run nothing."""
-        names = self.targets(_targets(hosts, groups, exclude))
-        job = self.job(Ping(), names, label="ping", fanout=fanout, timeout=timeout, connect_timeout=connect_timeout)
+        return self._carry_out(Ping(), "ping", _targets(hosts, groups, exclude), fanout, timeout, connect_timeout)
+
+    def _carry_out(
+        self,
+        task: Task,
+        label: str,
+        named: Targets,
+        fanout: int | None,
+        timeout: float | None,
+        connect_timeout: float | None,
+    ) -> Generator[Event, None, None]:
+        job = self.job(
+            task,
+            self.targets(named),
+            label=label,
+            fanout=fanout,
+            timeout=timeout,
+            connect_timeout=connect_timeout,
+        )
         return self.submit(job)
 
     def connections(

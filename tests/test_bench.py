@@ -63,7 +63,7 @@ def by_the_clock(name: str, times: list[float], order: list[str], rounds: int = 
 
 
 def work(*contestants: Contestant, bars: tuple[Bar, ...] = (), **more: object) -> Work:
-    return Work("true", contestants, bars, {"wall": "s"}, **more)  # type: ignore[arg-type]
+    return Work("true", contestants, bars, {"wall": "s"}, **more)
 
 
 def measured(bar: Bar, **walls: list[float]) -> Done:
@@ -357,7 +357,7 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def cost(tmp_path: Path, *words: str, **more: float) -> Cost:
-    return witness(words, cwd=tmp_path, environment=os.environ, **more)  # type: ignore[arg-type]
+    return witness(words, cwd=tmp_path, environment=os.environ, **more)
 
 
 def test_the_cpu_of_what_went_into_the_background_counts(tmp_path: Path, mark: str) -> None:

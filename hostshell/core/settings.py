@@ -26,4 +26,4 @@ class Settings:
     def __setattr__(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
         if name == "idle_timeout" and getattr(self, "told", None) is not None:
-            self.told()  # type: ignore[misc]
+            self.told()  # type: ignore[misc]  # just asked

@@ -80,12 +80,12 @@ def _not_from_here() -> Iterator[None]:
     """multiprocessing starts its helpers with ``python -c``, which looks for modules in the current folder first: a
     stranger's ``socket.py`` there would run. ``-I`` does not look there (``-P`` is younger than Python 3.10).
     """
-    plain = multiprocessing.util._args_from_interpreter_flags  # type: ignore[attr-defined]
-    multiprocessing.util._args_from_interpreter_flags = lambda: [*plain(), "-I"]  # type: ignore[attr-defined]
+    plain = multiprocessing.util._args_from_interpreter_flags  # type: ignore[attr-defined]  # private
+    multiprocessing.util._args_from_interpreter_flags = lambda: [*plain(), "-I"]  # type: ignore[attr-defined]  # private
     try:
         yield
     finally:
-        multiprocessing.util._args_from_interpreter_flags = plain  # type: ignore[attr-defined]
+        multiprocessing.util._args_from_interpreter_flags = plain  # type: ignore[attr-defined]  # private
 
 
 @contextlib.contextmanager
@@ -135,7 +135,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
                 # on its own first: it would unblock SIGINT for what is started after it
                 resource_tracker.ensure_running()
             with _not_from_here(), _no_main_module(), _no_interrupt(), _folder.named():
-                process = chosen.Process(  # type: ignore[attr-defined]
+                process = chosen.Process(  # type: ignore[attr-defined]  # of each kind of context
                     target=_run,
                     args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}, _folder.path),
                     name=f"hostshell worker {number}",

@@ -262,4 +262,4 @@ def _same_login(one: Host, other: Host) -> bool:
         "password_from": None,
         "passphrase_from": None,
     }
-    return replace(one, **plain) == replace(other, **plain)  # type: ignore[arg-type]
+    return replace(one, **plain) == replace(other, **plain)  # type: ignore[arg-type]  # fields of many types

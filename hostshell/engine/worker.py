@@ -233,7 +233,7 @@ class Turn:
 
         copy = transfer.put if isinstance(task, Put) else transfer.get
         try:
-            copied = copy(connection.sessions, task, self.order.host.name, report=report, stopped=self.stopped)  # type: ignore[arg-type]
+            copied = copy(connection.sessions, task, self.order.host.name, report=report, stopped=self.stopped)  # type: ignore[arg-type]  # each gets its own kind of task
         except transfer.CopyStopped as error:
             return Ended(number, "cancelled", notes=(str(error),) if str(error) else ())
         except transfer.TransferError as error:

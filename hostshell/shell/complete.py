@@ -59,7 +59,7 @@ class HostshellCompleter(Completer):
         self._index: NameIndex | None = None
         self._prepared: Catalog | None = None
 
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002  # prompt_toolkit's names
         """Completions for the text before the cursor."""
         line = document.text_before_cursor
         if line.startswith("#") or line.lstrip(BLANKS).startswith("!"):

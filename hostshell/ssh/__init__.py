@@ -8,9 +8,9 @@ import sys
 # time that the import takes, and paramiko does without where it is missing
 _absent = "invoke" not in sys.modules
 if _absent:
-    sys.modules["invoke"] = None  # type: ignore[assignment]
+    sys.modules["invoke"] = None  # type: ignore[assignment]  # None: an import of it fails
 try:
-    import paramiko  # noqa: F401
+    import paramiko  # noqa: F401  # for the others: later it would find invoke
 finally:
     if _absent:
         del sys.modules["invoke"]

@@ -130,9 +130,9 @@ class Execution:
         command = self._command.encode("utf-8", "surrogateescape")
         if len(command) > COMMAND_LIMIT:
             raise Refused(f"the command is too long for SSH ({len(command)} bytes); put it into a file and run that")
-        channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]
-        channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]
-        channel.status_event = self._bell  # type: ignore[assignment]
+        channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]  # has what is called
+        channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]  # has what is called
+        channel.status_event = self._bell  # type: ignore[assignment]  # has what is called
         channel.event = _NOBODY  # type: ignore[assignment]  # nobody waits for the answer alone
         try:
             with self._transport.together():

@@ -36,7 +36,7 @@ class _Handler(AuthHandler):
         if self.transport.service_asked:
             self._send_credential()
             return
-        super()._request_auth()  # type: ignore[misc]
+        super()._request_auth()  # type: ignore[misc]  # private
         if self.transport.is_openssh and not self._needs_extensions():
             self.transport.service_asked = True
             self._send_credential()
@@ -45,20 +45,20 @@ class _Handler(AuthHandler):
         # which signatures of an RSA key the server takes stands in its EXT_INFO, which may still be under way
         return (
             self.auth_method == "publickey"
-            and "rsa" in str(self.private_key.get_name())  # type: ignore[union-attr]
-            and not self.transport.server_extensions  # type: ignore[attr-defined]
+            and "rsa" in str(self.private_key.get_name())  # type: ignore[union-attr]  # there is one then
+            and not self.transport.server_extensions  # type: ignore[attr-defined]  # absent from the stubs
         )
 
     def _send_credential(self) -> None:
         accepted = paramiko.Message()
         accepted.add_string("ssh-userauth")
         accepted.rewind()
-        super()._parse_service_accept(accepted)  # type: ignore[misc]
+        super()._parse_service_accept(accepted)  # type: ignore[misc]  # private
 
     def _parse_service_accept(self, message: paramiko.Message) -> None:
         if not self.transport.service_asked:
             self.transport.service_asked = True
-            super()._parse_service_accept(message)  # type: ignore[misc]
+            super()._parse_service_accept(message)  # type: ignore[misc]  # private
 
 
 class Login:

@@ -49,7 +49,7 @@ class Packets(Packetizer):
         """A line before the handshake. Raises `EOFError`."""
         return self._link.read_line().removesuffix(b"\r").decode("utf-8", "replace")
 
-    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: ARG002
+    def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: ARG002  # as above
         """``n`` bytes. Raises `paramiko.SSHException` where no honest packet is that large, and `EOFError`."""
         if not 0 <= n <= PACKET_LIMIT:
             raise self.broken("it sent a packet of an impossible size")

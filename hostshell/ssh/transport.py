@@ -130,20 +130,20 @@ class Transport(paramiko.Transport):
         """Ask for a session with a ``window`` (bytes) and do not wait. Where the link has ended, that is the answer."""
         answered = threading.Event()
         with self.lock:
-            number = self._next_channel()  # type: ignore[attr-defined]
+            number = self._next_channel()  # type: ignore[attr-defined]  # private
             channel = paramiko.Channel(number)
-            self._channels.put(number, channel)  # type: ignore[attr-defined]
+            self._channels.put(number, channel)  # type: ignore[attr-defined]  # private
             self.channel_events[number] = answered
             self.channels_seen[number] = True
-            channel._set_transport(self)  # type: ignore[attr-defined]
-            channel._set_window(window, LARGEST)  # type: ignore[attr-defined]
+            channel._set_transport(self)  # type: ignore[attr-defined]  # private
+            channel._set_window(window, LARGEST)  # type: ignore[attr-defined]  # private
         message = paramiko.Message()
         message.add_byte(cMSG_CHANNEL_OPEN)
         message.add_string("session")
         message.add_int(number)
         message.add_int(window)
         message.add_int(LARGEST)
-        self._send_user_message(message)  # type: ignore[attr-defined]
+        self._send_user_message(message)  # type: ignore[attr-defined]  # private
         if not self.is_active():  # its thread may have ended before it could see this event
             answered.set()
         return SessionAsked(channel, answered)
@@ -151,7 +151,7 @@ class Transport(paramiko.Transport):
     def forget_session(self, asked: SessionAsked) -> None:
         """What was asked for before a login that failed is never answered with a session."""
         self.channel_events.pop(asked.channel.get_id(), None)
-        self._channels.delete(asked.channel.get_id())  # type: ignore[attr-defined]
+        self._channels.delete(asked.channel.get_id())  # type: ignore[attr-defined]  # private
 
     def calm_down(self) -> None:
         """The login is over: acknowledge as the kernel thinks best (see `Link`)."""
@@ -220,12 +220,12 @@ def _request(channel: paramiko.Channel, kind: str, answer: bool) -> paramiko.Mes
 
 
 def _send(channel: paramiko.Channel, message: paramiko.Message) -> None:
-    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]
+    channel.get_transport()._send_user_message(message)  # type: ignore[attr-defined]  # private
 
 
 # --- the table by which paramiko hands messages to channels ---
 
-_PLAIN: dict[int, Any] = paramiko.Transport._channel_handler_table  # type: ignore[attr-defined]
+_PLAIN: dict[int, Any] = paramiko.Transport._channel_handler_table  # type: ignore[attr-defined]  # private
 
 
 def _on_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
@@ -234,7 +234,7 @@ def _on_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
     if message.get_binary() == b"exit-signal":
         message.get_boolean()
         name = message.get_binary().decode("ascii", "replace").removeprefix("SIG")
-        channel.hostshell_signal = name[:32]  # type: ignore[attr-defined]
+        channel.hostshell_signal = name[:32]  # type: ignore[attr-defined]  # ours
         channel.status_event.set()
         return
     message.packet.seek(start)
@@ -259,7 +259,7 @@ def _hold_to_window(channel: paramiko.Channel, buffer: BufferedPipe[Any]) -> Non
         raise transport.packets.broken("it sent more than it was allowed to")
 
 
-Transport._channel_handler_table = {  # type: ignore[attr-defined]
+Transport._channel_handler_table = {  # type: ignore[attr-defined]  # private
     **_PLAIN,
     MSG_CHANNEL_REQUEST: _on_request,
     MSG_CHANNEL_DATA: _on_data,

@@ -64,9 +64,9 @@ def _measure(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     say("done")
     if max(busy) > QUIET:
         _tell(report.busy_text(busy))
-    print(report.table(done))  # noqa: T201  # what this program is for
+    print(report.table(done))  # what this program is for
     for one in done:
-        print("\n" + "\n".join(report.details(one)).rstrip())  # noqa: T201
+        print("\n" + "\n".join(report.details(one)).rstrip())
     if options.write:
         date = datetime.date.today().isoformat()
         text = report.page(

@@ -22,7 +22,7 @@ def machine() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "processor": model[1].strip() if model else platform.machine(),
         "memory": f"{int(memory[1]) * 1024 / 1e9:.0f} GB" if memory else "unknown",
-        "system": f"{platform.system()} {re.match(r'[0-9.]*', platform.release())[0].rstrip('.')}",  # type: ignore[index]
+        "system": f"{platform.system()} {re.match(r'[0-9.]*', platform.release())[0].rstrip('.')}",
     }
 
 

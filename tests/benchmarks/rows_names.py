@@ -37,7 +37,7 @@ def racks() -> list[str]:
 
 def unrelated() -> list[str]:
     """Names that have nothing in common."""
-    dice = random.Random(SEED)  # noqa: S311  # names, not secrets
+    dice = random.Random(SEED)  # names, not secrets
     found = {dice.choice(_LETTERS) + "".join(dice.choices(_LETTERS + _DIGITS, k=9)) for _ in range(HOSTS)}
     assert len(found) == HOSTS
     return sorted(found)
@@ -45,7 +45,7 @@ def unrelated() -> list[str]:
 
 def words_typed(names: list[str]) -> list[str]:
     """Beginnings of six lengths of some of the names, alone and as the last of a list."""
-    dice = random.Random(SEED)  # noqa: S311
+    dice = random.Random(SEED)
     lines = ["batch_run -h "]
     for name in dice.sample(names, 40):
         for length in (1, 2, 3, len(name) // 2, len(name) - 1, len(name)):
@@ -119,7 +119,7 @@ def _fold(names: list[str]) -> Callable[[], Sample]:
 @contextlib.contextmanager
 def folding(stage: Stage) -> Iterator[Work]:
     """Addresses that share nothing, and some that share much."""
-    dice = random.Random(SEED)  # noqa: S311
+    dice = random.Random(SEED)
     apart = [".".join(str(dice.randrange(1, 255)) for _ in range(4)) for _ in range(ADDRESSES)]
     near = [f"10.{dice.randrange(8)}.{dice.randrange(32)}.{dice.randrange(256)}" for _ in range(ADDRESSES)]
     yield Work(

@@ -91,7 +91,7 @@ def sample_error(kind: type[HostshellError]) -> HostshellError:
 @pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
 def test_every_error_survives_pickling_with_all_it_knows(kind: type[HostshellError], protocol: int) -> None:
     error = sample_error(kind)
-    again = pickle.loads(pickle.dumps(error, protocol))  # noqa: S301
+    again = pickle.loads(pickle.dumps(error, protocol))
     assert type(again) is kind
     assert (str(again), vars(again), again.exit_code) == (str(error), vars(error), error.exit_code)
 
@@ -100,7 +100,7 @@ def test_every_error_survives_pickling_with_all_it_knows(kind: type[HostshellErr
 @pytest.mark.parametrize("protocol", [2, pickle.HIGHEST_PROTOCOL])
 def test_every_event_survives_pickling_and_is_frozen_and_slotted(kind: type[Event], protocol: int) -> None:
     event = sample(kind)
-    again = pickle.loads(pickle.dumps(event, protocol))  # noqa: S301
+    again = pickle.loads(pickle.dumps(event, protocol))
     assert type(again) is kind
     assert again == event
     assert not hasattr(event, "__dict__")
@@ -111,7 +111,7 @@ def test_every_event_survives_pickling_and_is_frozen_and_slotted(kind: type[Even
 @pytest.mark.parametrize("kind", [Failure, *DATA], ids=name_of)
 def test_all_data_of_the_model_survives_pickling(kind: type) -> None:
     value = sample(kind)
-    assert pickle.loads(pickle.dumps(value)) == value  # noqa: S301
+    assert pickle.loads(pickle.dumps(value)) == value
 
 
 def test_the_walk_finds_the_classes_that_everybody_knows() -> None:
@@ -138,7 +138,7 @@ class TestSecret:
         )
 
     def test_it_shows_itself_only_when_asked(self, secret: Secret) -> None:
-        shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s %r" % (secret, secret), "{}".format(secret)]  # noqa: UP031, UP032
+        shown = [repr(secret), str(secret), f"{secret}", f"{secret!r}", "%s %r" % (secret, secret), "{}".format(secret)]  # noqa: UP031, UP032  # all ways
         assert not [text for text in shown if CANARY in text]
         assert str(secret) == "***"
         assert secret.reveal() == CANARY
@@ -164,7 +164,7 @@ class TestSecret:
         with pytest.raises(TypeError):
             json.dumps(secret)
         with pytest.raises(TypeError):
-            iter(secret)  # type: ignore[call-overload]
+            iter(secret)
 
     def test_a_log_line_and_a_traceback_with_locals_do_not_show_it(self, host: Host) -> None:
         log = io.StringIO()
@@ -183,7 +183,7 @@ class TestSecret:
         assert CANARY not in log.getvalue()
 
     def test_copies_and_pickles_stay_equal_and_closed(self, secret: Secret) -> None:
-        for again in (copy.copy(secret), copy.deepcopy(secret), pickle.loads(pickle.dumps(secret))):  # noqa: S301
+        for again in (copy.copy(secret), copy.deepcopy(secret), pickle.loads(pickle.dumps(secret))):
             assert again == secret
             assert hash(again) == hash(secret)
             assert CANARY not in repr(again)

@@ -49,7 +49,7 @@ class World:
     def __init__(self, scheduler: Scheduler, workers: int, endpoints: dict[tuple[str, int], Endpoint], seed: int):
         self.scheduler = scheduler
         self.endpoints = endpoints
-        self.chance = random.Random(seed)  # noqa: S311  # no secret
+        self.chance = random.Random(seed)  # no secret
         self.now = 0.0
         self.coming: list[tuple[float, int, Report]] = []
         self.turns: dict[int, Begin] = {}
@@ -171,7 +171,7 @@ def job_on(sizes: list[int], fanout: int, number: int) -> Job:
         for at, size in enumerate(sizes)
         for index in range(size)
     ]
-    random.Random(number).shuffle(hosts)  # noqa: S311  # no secret
+    random.Random(number).shuffle(hosts)  # no secret
     return Job(tuple(hosts), Run("true"), "true", fanout, None, number)
 
 

@@ -54,7 +54,7 @@ from hostshell.core.paths import (
     ],
 )
 def test_where_a_put_lands(remote: str, is_directory: bool, there: str, lands: bytes) -> None:
-    assert remote_destination(remote, "src", is_directory, there) == lands  # type: ignore[arg-type]
+    assert remote_destination(remote, "src", is_directory, there) == lands
 
 
 @pytest.mark.parametrize(("remote", "is_directory"), [("/etc/motd/", False), ("/etc/motd", True), ("/etc/motd/", True)])

@@ -105,7 +105,7 @@ def test_a_parent_that_is_killed_leaves_nothing(starter: tuple[subprocess.Popen[
     parent, fleet = starter
 
     async def act() -> int:
-        async with connection(fleet, "h1") as conn:  # type: ignore[arg-type]
+        async with connection(fleet, "h1") as conn:
             process = await conn.create_process("trap '' HUP TERM; echo $$; sleep 300; sleep 300", encoding=None)
             pid = await first_number(process)
             parent.kill()

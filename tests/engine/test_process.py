@@ -21,7 +21,7 @@ NOWHERE = Host("a", "127.0.0.1", port=1, user="nobody", host_keys="strict", know
 
 
 def test_the_private_name_that_isolates_helpers_is_there() -> None:
-    assert isinstance(multiprocessing.util._args_from_interpreter_flags(), list)  # type: ignore[attr-defined]
+    assert isinstance(multiprocessing.util._args_from_interpreter_flags(), list)
 
 
 def test_a_module_in_the_current_folder_is_not_run(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ def host(name: str, **more: Any) -> Host:
 def opened(warm: Warm, name: str) -> Any:
     """A new connection to ``name``, in use."""
     where = host(name)
-    return warm.open(where, lambda: Fake(where), Stopper())  # type: ignore[arg-type,return-value]
+    return warm.open(where, lambda: Fake(where), Stopper())
 
 
 def idle(warm: Warm, *names: str) -> list[Any]:
@@ -376,7 +376,7 @@ def test_a_turn_waits_until_the_descriptor_is_really_back_and_has_no_second_one_
     a.may_close.clear()
     where = host("c")
     room: list[bool] = []
-    thread, _ = in_thread(lambda: warm.open(where, lambda: room.append(a.closed.is_set()) or Fake(where), Stopper()))  # type: ignore[arg-type,func-returns-value,return-value]
+    thread, _ = in_thread(lambda: warm.open(where, lambda: room.append(a.closed.is_set()) or Fake(where), Stopper()))
     until(lambda: a.shut)
     warm.give_back(b)  # which wakes whoever waits
     warm._look_again()
@@ -436,7 +436,7 @@ def test_a_turn_that_is_stopped_waits_for_room_no_longer() -> None:
     opened(warm, "a")
     stopped = Stopper()
     where = host("b", connect_timeout=3600.0)
-    thread, given = in_thread(lambda: warm.open(where, lambda: Fake(where), stopped))  # type: ignore[arg-type,return-value]
+    thread, given = in_thread(lambda: warm.open(where, lambda: Fake(where), stopped))
     waiting(warm, 1)
     stopped.stop()
     thread.join(PATIENCE)
@@ -447,7 +447,7 @@ def test_a_turn_waits_for_room_no_longer_than_a_connect_may_take() -> None:
     warm = Warm(1)
     opened(warm, "a")
     where = host("b", connect_timeout=0.05)
-    assert warm.open(where, lambda: Fake(where), Stopper())  # type: ignore[arg-type,return-value]
+    assert warm.open(where, lambda: Fake(where), Stopper())
 
 
 # --- descriptors ---

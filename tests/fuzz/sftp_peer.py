@@ -69,7 +69,7 @@ class Server:
     ) -> None:
         self.root = root
         self.spoil = spoil
-        self.random = random.Random(seed)  # noqa: S311 - a shuffle, not a secret
+        self.random = random.Random(seed)
         self.short = short
         self.more = more
         self.extensions = extensions

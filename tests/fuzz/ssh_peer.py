@@ -76,7 +76,7 @@ class _Answers(paramiko.ServerInterface):
         self._transport = transport
 
     def _send(self, message: bytes) -> None:
-        self._transport._send_message(paramiko.Message(message))  # type: ignore[attr-defined]
+        self._transport._send_message(paramiko.Message(message))
 
     def get_allowed_auths(self, username: str) -> str:
         return self._peer.allowed

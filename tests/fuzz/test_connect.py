@@ -156,7 +156,7 @@ def test_any_messages_in_place_of_an_answer_to_a_login_are_one_sentence_or_a_log
 
     def say(send: object) -> None:
         for message in messages:
-            send(message)  # type: ignore[operator]
+            send(message)
 
     peer.at_login = say
     refusal(peer, PASSWORD if right else "another one")

@@ -102,7 +102,7 @@ def get(server: Server, root: Path, remote: str = "tree", *, preserve: bool = Fa
     task = Get(remote, f"{root}/out/h1/", preserve=preserve)
     try:
         copied = transfer.get(
-            Line(Wire(server)),  # type: ignore[arg-type]
+            Line(Wire(server)),
             task,
             "h1",
             report=lambda *words: reports.append(words),

@@ -59,7 +59,7 @@ def test_a_key_is_trusted_only_where_a_whole_line_holds_it(
     data: bytes, address: str, port: int, offered: HostKey, policy: str
 ) -> None:
     known = parse(data).lookup(address, port)
-    decision = decide(policy, known, offered)  # type: ignore[arg-type]
+    decision = decide(policy, known, offered)
     if decision.verdict == "trusted":
         assert f" {offered}".encode() in data.replace(b"\t", b" ") or offered.type == "ssh-rsa"
         assert any(entry.key == offered for entry in (*known.entries, *known.plain))

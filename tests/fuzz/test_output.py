@@ -82,9 +82,9 @@ def blocks(said: list[tuple[str, str, bytes]]) -> list[Block]:
     found = []
     for host, stream, data in said:
         cutter = cutters.setdefault((host, stream), LineCutter())
-        found += [Block(1, host, stream, raw, eol) for raw, eol in cutter.feed(data)]  # type: ignore[arg-type]
+        found += [Block(1, host, stream, raw, eol) for raw, eol in cutter.feed(data)]
     for (host, stream), cutter in cutters.items():
-        found += [Block(1, host, stream, raw, eol) for raw, eol in cutter.end()]  # type: ignore[arg-type]
+        found += [Block(1, host, stream, raw, eol) for raw, eol in cutter.end()]
     return found
 
 
@@ -214,10 +214,10 @@ def test_errors_notes_paths_and_signals_of_a_host_are_shown_and_never_obeyed(
 ) -> None:
     everything = [Started(1, "x", HOSTS), *events, Summary(1, failed=1, seconds=1.0)]
     for view in (Live, Gathered):
-        for text in shown(view, everything, colour=colour):  # type: ignore[arg-type]
+        for text in shown(view, everything, colour=colour):
             harmless(_without_status_line(text))
             text.encode("utf-8")
-    for text in shown(Json, everything, colour=colour):  # type: ignore[type-var, arg-type]
+    for text in shown(Json, everything, colour=colour):
         harmless(_without_status_line(text))
         text.encode("utf-8")
 
@@ -273,7 +273,7 @@ def test_files_hold_each_hosts_own_bytes_as_they_came(said: list[tuple[int, str,
     with tempfile.TemporaryDirectory() as folder:
         with OutputFiles(f"{folder}/out", f"{folder}/err", names) as files:
             for number, stream, data in said:
-                files.write(f"h{number}", stream, data)  # type: ignore[arg-type]
+                files.write(f"h{number}", stream, data)
         for stream, directory in (("stdout", "out"), ("stderr", "err")):
             assert sorted(path.name for path in Path(folder, directory).iterdir()) == names
             for name in names:

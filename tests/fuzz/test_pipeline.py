@@ -18,7 +18,7 @@ SIZES = st.integers(0, 3000)
 
 
 def start(server: Server, chunk: int, piece: int = 1 << 20) -> Sftp:
-    sftp = Sftp.over(Line(Wire(server, piece=piece)), lambda: False)  # type: ignore[arg-type]
+    sftp = Sftp.over(Line(Wire(server, piece=piece)), lambda: False)
     sftp.read_chunk = sftp.write_chunk = chunk
     return sftp
 

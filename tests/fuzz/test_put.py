@@ -26,7 +26,7 @@ def put(server: Server, source: Path, remote: str, *, parents: bool = False, pre
     task = Put(str(source), remote, parents, preserve)
     try:
         transfer.put(
-            Line(Wire(server)),  # type: ignore[arg-type]
+            Line(Wire(server)),
             task,
             "h1",
             report=lambda *_: None,

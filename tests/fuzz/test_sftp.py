@@ -29,7 +29,7 @@ def tree() -> Node:
 
 
 def start(wire: Wire) -> Sftp:
-    return Sftp.over(Line(wire), lambda: False)  # type: ignore[arg-type]
+    return Sftp.over(Line(wire), lambda: False)
 
 
 VERBS: dict[str, Callable[[Sftp], object]] = {
@@ -93,7 +93,7 @@ def test_answers_with_any_number_are_for_a_request_of_that_number_or_refused(
 ) -> None:
     packets = [text(bytes([kind]) + struct.pack(">I", number) + rest) for kind, number, rest in answers]
     channel = Wire(None, unasked=b"".join(packets))
-    talk = Exchange(channel, lambda: False)  # type: ignore[arg-type]
+    talk = Exchange(channel, lambda: False)
     asked = {talk.send(Kind.STAT, text(b"/")), talk.send(Kind.STAT, text(b"/"))}
     forgotten = talk.send(Kind.STAT, text(b"/"))
     talk.forget([forgotten])
@@ -117,7 +117,7 @@ def test_a_packet_of_an_impossible_size_is_refused_before_any_of_it_is_kept(leng
             return piece
 
     channel = Counted(None, unasked=struct.pack(">I", length) + bytes(10_000), piece=100)
-    talk = Exchange(channel, lambda: False)  # type: ignore[arg-type]
+    talk = Exchange(channel, lambda: False)
     talk.send(Kind.STAT, text(b"/"))
     with pytest.raises(SftpGone, match=f"a packet of {length} bytes"):
         talk.next_answer()

@@ -159,7 +159,7 @@ def test_whatever_is_read_is_what_plain_configparser_reads(text: str) -> None:
     plain = configparser.RawConfigParser(
         delimiters=("=",), comment_prefixes=("#", ";"), interpolation=None, default_section="\0", strict=False
     )
-    plain.optionxform = str  # type: ignore[assignment,method-assign]
+    plain.optionxform = str
     try:
         found = parse(text, "hosts.ini")
     except InventoryError as refused:

@@ -174,7 +174,7 @@ def test_a_question_without_an_answer_is_not_remembered(leaving: type[BaseExcept
 class MemoryKeyring(KeyringBackend):
     """A real backend of the keyring package that keeps all in memory."""
 
-    priority = 1  # type: ignore[assignment]  # the package's own way to say it
+    priority = 1  # the package's own way to say it
 
     def __init__(self) -> None:
         super().__init__()

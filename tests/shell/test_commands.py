@@ -51,7 +51,7 @@ class NoPool(Pool):
     def start(self) -> None:
         raise AssertionError("no worker is needed here")
 
-    def run(self, job: Job, ask: AskKeys | None = None) -> NoReturn:  # type: ignore[override]
+    def run(self, job: Job, ask: AskKeys | None = None) -> NoReturn:
         self.jobs.append(job)
         raise RuntimeError("a job got as far as the pool")
 

@@ -279,7 +279,7 @@ def test_more_hosts_than_descriptors_are_no_trouble(tmp_path: Path) -> None:
 
 def test_a_file_system_that_complains_at_the_end_is_heard(tmp_path: Path) -> None:
     before = set(os.listdir("/proc/self/fd"))
-    with pytest.raises(OutputFailed, match=r"cannot write .*/o/h1"):  # noqa: SIM117
+    with pytest.raises(OutputFailed, match=r"cannot write .*/o/h1"):  # noqa: SIM117  # what is inside closes first
         with OutputFiles(str(tmp_path / "o"), None, ["h1"]) as files:
             files.write("h1", "stdout", b"x")
             for fd in set(os.listdir("/proc/self/fd")) - before:

@@ -178,7 +178,7 @@ def test_what_fails_is_said_and_the_prompt_goes_on(sit: Type) -> None:
 
 
 def test_a_fault_of_ours_in_one_line_does_not_end_the_prompt(sit: Type, session: Session) -> None:
-    session.inventory = None  # type: ignore[assignment]  # as if something of ours were broken
+    session.inventory = None  # as if something of ours were broken
     done = sit("hosts\r", "groups\r", "set fanout 3\r")
     assert done.err.count("error: hostshell itself failed: ") == 2
     assert "Traceback" not in done.err

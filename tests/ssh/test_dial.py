@@ -23,7 +23,7 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     def getaddrinfo(host: str, *rest: object) -> object:
         if host.endswith(".example"):
             answered.wait(30)
-        return plain("127.0.0.1", *rest)  # type: ignore[arg-type]
+        return plain("127.0.0.1", *rest)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
     yield answered

@@ -32,7 +32,7 @@ def in_background(body: object) -> tuple[threading.Thread, list[object]]:
 
     def run() -> None:
         try:
-            found.append(body())  # type: ignore[operator]
+            found.append(body())
         except BaseException as error:
             found.append(error)
 
@@ -125,7 +125,7 @@ def test_more_than_an_honest_handshake_ends_it(ends: tuple[socket.socket, socket
 def test_alarms_ring_in_the_order_of_their_times_and_dropped_ones_do_not() -> None:
     deadlines, rung, done = Deadlines(), [], threading.Event()
     now = time.monotonic()
-    deadlines.set(now + 0.15, lambda: (rung.append("late"), done.set()))  # type: ignore[func-returns-value]
+    deadlines.set(now + 0.15, lambda: (rung.append("late"), done.set()))
     deadlines.set(now + 0.10, lambda: rung.append("dropped")).drop()
     deadlines.set(now + 0.05, lambda: rung.append("early"))
     assert done.wait(PATIENCE)

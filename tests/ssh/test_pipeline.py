@@ -24,7 +24,7 @@ class Scripted:
         self.forgotten: set[int] = set()
         self.most = 0
         self._short = short
-        self._random = random.Random(seed)  # noqa: S311 - a shuffle, not a secret
+        self._random = random.Random(seed)
         self._pending: dict[int, tuple[Kind, bytes, bytes]] = {}
         self._count = 0
 
@@ -53,7 +53,7 @@ class Scripted:
         return Answer(number, Kind.DATA, Reader(pack_string(piece)))
 
     def forget(self, numbers: object) -> None:
-        self.forgotten |= set(numbers)  # type: ignore[call-overload]
+        self.forgotten |= set(numbers)
 
     def _status(self, number: int, code: int) -> Answer:
         return Answer(number, Kind.STATUS, Reader(struct.pack(">I", code) + pack_string(b"") + pack_string(b"")))
@@ -73,11 +73,11 @@ def fetch(server: Scripted, size: int) -> bytes:
     def write(data: memoryview, offset: int) -> None:
         got[offset : offset + len(data)] = data
 
-    total = fetch_bytes(server, HANDLE, write, size, nobody)  # type: ignore[arg-type]
+    total = fetch_bytes(server, HANDLE, write, size, nobody)
     return bytes(got[:total])
 
 
-CONTENT = random.Random(7).randbytes(123_457)  # noqa: S311
+CONTENT = random.Random(7).randbytes(123_457)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -90,7 +90,7 @@ def test_answers_in_any_order_and_of_any_length_make_the_file(seed: int, short: 
 def test_writes_answered_in_any_order_make_the_file(seed: int) -> None:
     server = Scripted(seed=seed)
     moved: list[int] = []
-    assert send_bytes(server, HANDLE, reader_of(CONTENT), len(CONTENT), moved.append) == len(CONTENT)  # type: ignore[arg-type]
+    assert send_bytes(server, HANDLE, reader_of(CONTENT), len(CONTENT), moved.append) == len(CONTENT)
     assert bytes(server.content) == CONTENT
     assert sum(moved) == len(CONTENT)
 
@@ -98,14 +98,14 @@ def test_writes_answered_in_any_order_make_the_file(seed: int) -> None:
 def test_a_size_of_nothing_means_to_the_end() -> None:
     assert fetch(Scripted(CONTENT, short=True), 0) == CONTENT
     server = Scripted()
-    send_bytes(server, HANDLE, reader_of(CONTENT), 0, nobody)  # type: ignore[arg-type]
+    send_bytes(server, HANDLE, reader_of(CONTENT), 0, nobody)
     assert bytes(server.content) == CONTENT
 
 
 def test_what_a_file_gains_meanwhile_is_left_out() -> None:
     assert fetch(Scripted(CONTENT), 100_000) == CONTENT[:100_000]
     server = Scripted()
-    send_bytes(server, HANDLE, reader_of(CONTENT), 100_000, nobody)  # type: ignore[arg-type]
+    send_bytes(server, HANDLE, reader_of(CONTENT), 100_000, nobody)
     assert bytes(server.content) == CONTENT[:100_000]
 
 
@@ -114,7 +114,7 @@ def test_a_file_that_shrinks_meanwhile_is_an_error() -> None:
         fetch(Scripted(CONTENT), len(CONTENT) + 1)
     server = Scripted()
     with pytest.raises(FileShrank):
-        send_bytes(server, HANDLE, reader_of(CONTENT), len(CONTENT) + 1, nobody)  # type: ignore[arg-type]
+        send_bytes(server, HANDLE, reader_of(CONTENT), len(CONTENT) + 1, nobody)
 
 
 @pytest.mark.parametrize("at", [0, 50_000, 123_000])
@@ -122,7 +122,7 @@ def test_every_refused_write_counts_the_last_too(at: int) -> None:
     server = Scripted()
     server.fail_write_at = at
     with pytest.raises(SftpError) as caught:
-        send_bytes(server, HANDLE, reader_of(CONTENT), len(CONTENT), nobody)  # type: ignore[arg-type]
+        send_bytes(server, HANDLE, reader_of(CONTENT), len(CONTENT), nobody)
     assert caught.value.code == FAILURE
 
 
@@ -133,7 +133,7 @@ def test_only_so_many_requests_and_bytes_are_under_way(chunk: int, most: int) ->
     assert fetch(server, len(content)) == content
     assert server.most == most
     server = Scripted(chunk=chunk)
-    send_bytes(server, HANDLE, reader_of(content), len(content), nobody)  # type: ignore[arg-type]
+    send_bytes(server, HANDLE, reader_of(content), len(content), nobody)
     assert server.most == most
 
 

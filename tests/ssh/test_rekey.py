@@ -27,7 +27,7 @@ class SlowExchange:
     def __init__(self, connection: Connection, patch: pytest.MonkeyPatch) -> None:
         self._connection = connection
         self._begun = threading.Event()
-        plain = Transport._send_kex_init  # type: ignore[attr-defined]
+        plain = Transport._send_kex_init
 
         def slow(transport: Transport) -> None:
             transport.clear_to_send.clear()

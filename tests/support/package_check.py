@@ -39,7 +39,7 @@ def main() -> None:
 def run(folder: Path | str, *command: str, expect: int = 0) -> str:
     """Run in ``folder`` with nothing of ours in the environment; another exit code than ``expect`` ends it all."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "HOSTSHELL_"))}
-    print("+", *command, flush=True)  # noqa: T201
+    print("+", *command, flush=True)
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode != expect:
         sys.exit(f"{done.stdout}{done.stderr}package-check: {' '.join(command)} gave exit code {done.returncode}")

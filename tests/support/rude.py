@@ -147,7 +147,7 @@ class ManyExtensions(Rude):
         message = paramiko.Message()
         message.add_byte(bytes([MSG_EXT_INFO]))
         message.add_int(BILLIONS)
-        transport._send_message(message)  # type: ignore[attr-defined]
+        transport._send_message(message)
         return True
 
 
@@ -162,7 +162,7 @@ class ManyQuestions(Rude):
         for text in ("", "", ""):
             message.add_string(text)
         message.add_int(BILLIONS)
-        transport._send_message(message)  # type: ignore[attr-defined]
+        transport._send_message(message)
         return not self.ended.wait()
 
 
@@ -200,7 +200,7 @@ def _disconnect(transport: paramiko.Transport, text: str) -> None:
     message.add_int(11)  # SSH_DISCONNECT_BY_APPLICATION
     message.add_string(text)
     message.add_string("")
-    transport._send_message(message)  # type: ignore[attr-defined]
+    transport._send_message(message)
 
 
 def _quietly(body: Callable[[], None]) -> Callable[[], None]:

@@ -98,14 +98,14 @@ def _line(found: Outcome, line: Output) -> None:
 def run(session: Session, command: str, hosts: str, **options: float | None) -> Outcome:
     """Run ``command`` on ``hosts`` to the end."""
     names = session.targets(Targets(hosts=(hosts,)))
-    return collect(session.stream(session.job(Run(command), names, label=command, **options)))  # type: ignore[arg-type]
+    return collect(session.stream(session.job(Run(command), names, label=command, **options)))
 
 
 def ping(session: Session, hosts: str, **options: float | None) -> Outcome:
     """Log in to ``hosts``."""
     return collect(
         session.stream(session.job(Ping(), session.targets(Targets(hosts=(hosts,))), label="ping", **options))
-    )  # type: ignore[arg-type]
+    )
 
 
 def host_section(name: str, server: Sshd, account: Account, key: Key | None, **more: str) -> str:

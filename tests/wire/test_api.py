@@ -161,9 +161,9 @@ def test_type_checkers_see_the_same_names_as_the_interpreter() -> None:
 
 def test_an_unknown_name_is_an_attribute_error_and_rooms_can_still_be_imported() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Sesion'"):
-        hostshell.Sesion  # noqa: B018
+        hostshell.Sesion  # noqa: B018  # the misspelling is the test
     with pytest.raises(ImportError):
-        from hostshell import Sesion  # noqa: F401
+        from hostshell import Sesion  # noqa: F401  # as above
     from hostshell import session
 
     assert session.Session is Session
@@ -206,7 +206,7 @@ def test_what_cannot_be_done_is_raised_at_the_call(
     assert message in raised.value.message
     assert hint in raised.value.hint
     assert raised.value.exit_code == 2
-    again = pickle.loads(pickle.dumps(raised.value))  # noqa: S301
+    again = pickle.loads(pickle.dumps(raised.value))
     assert (again.message, again.hint) == (raised.value.message, raised.value.hint)
 
 
@@ -243,18 +243,18 @@ def test_events_are_the_five_public_classes_in_their_order(session: Session, fol
     assert {type(event) for event in seen} == {Started, Output, Progress, Finished, Summary}
     assert isinstance(seen[0], Started)
     assert seen[0].hosts == ("web01", "web02", "db01")
-    assert {event.job for event in seen} == {1, 2}  # type: ignore[attr-defined]
+    assert {event.job for event in seen} == {1, 2}
 
 
 def test_ping_logs_in_and_prints_nothing(session: Session) -> None:
     seen = [*session.ping(hosts="h1,db01")]
     assert [type(event) for event in seen] == [Started, Finished, Finished, Summary]
-    assert seen[-1].ok == 2  # type: ignore[attr-defined]
+    assert seen[-1].ok == 2
 
 
 def test_every_verb_takes_a_limit_for_its_connect(folder: Path, tmp_path: Path) -> None:
     class Watched(Session):
-        def submit(self, job: Job) -> Iterator[Event]:  # type: ignore[override]
+        def submit(self, job: Job) -> Iterator[Event]:
             limits.append(job.hosts[0].connect_timeout)
             return iter(())
 
@@ -280,7 +280,7 @@ def gone(text: str) -> bool:
 
 
 def close_it(session: Session, command: str) -> None:
-    with closing(session.run(command, hosts="h1,h2,db01")) as events:  # type: ignore[type-var]
+    with closing(session.run(command, hosts="h1,h2,db01")) as events:
         wait_for_output(events, 3)
         assert len(with_command(f"sleep\0{command.split()[-1]}")) == 3
 
@@ -305,7 +305,7 @@ def _divide(session: Session, command: str) -> None:
 def submit_and_close(session: Session, command: str) -> None:
     events = session.submit(session.job(Run(command), ["h1", "web01"]))
     wait_for_output(events, 2)
-    events.close()  # type: ignore[attr-defined]
+    events.close()
 
 
 def wait_for_output(events: Iterator[Event], count: int) -> None:
@@ -330,7 +330,7 @@ def test_closing_the_session_leaves_no_worker(folder: Path) -> None:
     workers = [member.process.pid or 0 for member in session._pool._members.values()]
     assert workers
     assert all(processes.is_running(pid) for pid in workers)
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     session.close()
     session.close()
     assert not [pid for pid in workers if processes.is_running(pid)]

@@ -53,7 +53,7 @@ class Use:
 def used(session: Session) -> dict[str, Use]:
     """What is held, by process: ours and each worker's."""
     found = {"main": Use(threading.active_count(), len(os.listdir("/proc/self/fd")), resident("self"))}
-    for number, member in session._pool._members.items():  # type: ignore[attr-defined]
+    for number, member in session._pool._members.items():
         folder = Path(f"/proc/{member.process.pid}")
         found[f"worker {number}"] = Use(
             len(os.listdir(folder / "task")), len(os.listdir(folder / "fd")), resident(str(member.process.pid))

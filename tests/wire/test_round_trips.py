@@ -88,7 +88,7 @@ class Recording(Rude):
 
     def at_exec(self, *about: object) -> bool:
         self.asked.append("command")
-        return super().at_exec(*about)  # type: ignore[arg-type]
+        return super().at_exec(*about)
 
 
 def test_the_session_of_the_next_command_is_asked_for_with_this_one(tmp_path: Path, clean_home: Path) -> None:

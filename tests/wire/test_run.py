@@ -179,7 +179,7 @@ def test_closing_the_iterator_cancels(five: Session) -> None:
     for event in events:
         if getattr(event, "raw", b"") == b"up":
             break
-    events.close()  # type: ignore[attr-defined]
+    events.close()
     assert ended(lambda: with_command("sleep\x006555"))
     assert run(five, "echo next", "h0").out["h0"] == ["next"]
 
@@ -264,7 +264,7 @@ def test_an_endless_output_keeps_memory_bounded_and_stops_at_once(five: Session)
     assert 0 < peak < 250_000_000
 
 
-def collect_sizes(session: Session, job, after) -> dict[str, str]:  # type: ignore[no-untyped-def]
+def collect_sizes(session: Session, job, after) -> dict[str, str]:
     status = {}
     for event in session.stream(job):
         after(event)

@@ -49,7 +49,7 @@ class Terminal:
     def __init__(self, words: list[str], cwd: Path, columns: int) -> None:
         self.raw = ""
         self._screen = pyte.HistoryScreen(columns, 40, history=5000, ratio=0.5)
-        self._screen.write_process_input = self._answer  # type: ignore[method-assign]
+        self._screen.write_process_input = self._answer
         self._stream = pyte.Stream(self._screen)
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

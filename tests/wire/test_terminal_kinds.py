@@ -68,7 +68,7 @@ class Kind(Terminal):
     ) -> None:
         self.raw = ""
         self._screen = pyte.HistoryScreen(width or 80, ROWS, history=5000, ratio=0.5)
-        self._screen.write_process_input = self._answer  # type: ignore[method-assign]
+        self._screen.write_process_input = self._answer
         self._stream = pyte.Stream(self._screen)
         self._master, slave = pty.openpty()
         self._tell(width)
@@ -362,7 +362,7 @@ def test_a_resize_while_the_menu_of_tab_is_open(prompt: Open, rewraps: bool) -> 
     for width in (40, 20, 80):
         before = len(terminal.raw)
         terminal.resize(width, rewraps=rewraps)
-        terminal.wait(lambda start=before: "web02" in terminal.raw[start:], "the menu again")  # type: ignore[misc]
+        terminal.wait(lambda start=before: "web02" in terminal.raw[start:], "the menu again")
     terminal.type(TAB)
     terminal.wait(lambda: terminal.line().startswith("hostshell> batch_run -h web"), "the line")
     terminal.interrupt()

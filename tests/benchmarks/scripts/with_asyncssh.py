@@ -40,9 +40,9 @@ async def main() -> None:
                 connections.pop(host).close()
             return done.exit_status == 0
 
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     while not kept or await asyncio.to_thread(sys.stdin.readline):
-        print(sum(await asyncio.gather(*map(turn, hosts))), flush=True)  # noqa: T201
+        print(sum(await asyncio.gather(*map(turn, hosts))), flush=True)
         if not kept:
             break
 

@@ -30,10 +30,10 @@ def main() -> None:
             connection.close()
         return bool(done.ok)
 
-    print("ready", flush=True)  # noqa: T201
+    print("ready", flush=True)
     with ThreadPoolExecutor(int(fanout)) as pool:
         for _ in sys.stdin if kept else [""]:
-            print(sum(pool.map(turn, connections)), flush=True)  # noqa: T201
+            print(sum(pool.map(turn, connections)), flush=True)
 
 
 if __name__ == "__main__":
