@@ -349,22 +349,10 @@ class Session:
         return self._carry_out(Ping(), "ping", _targets(hosts, groups, exclude), fanout, timeout, connect_timeout)
 
     def _carry_out(
-        self,
-        task: Task,
-        label: str,
-        named: Targets,
-        fanout: int | None,
-        timeout: float | None,
-        connect_timeout: float | None,
+        self, task: Task, label: str, named: Targets, fanout: int | None, timeout: float | None, connect: float | None
     ) -> Generator[Event, None, None]:
-        job = self.job(
-            task,
-            self.targets(named),
-            label=label,
-            fanout=fanout,
-            timeout=timeout,
-            connect_timeout=connect_timeout,
-        )
+        names = self.targets(named)
+        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect)
         return self.submit(job)
 
     def connections(

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 HostKeyPolicy: TypeAlias = Literal["ask", "strict", "accept-new"]
+AddressFamily: TypeAlias = Literal["any", "inet", "inet6"]
 HOST_KEY_POLICIES: tuple[HostKeyPolicy, ...] = ("ask", "strict", "accept-new")
 
 DEFAULT_PORT = 22
@@ -79,6 +80,11 @@ class Host:
     system's known_hosts; None leaves those. ``host_keys`` None means the session's policy. ``accepted_key`` is a host
     key (``type base64``) that a person has just accepted for this host. ``password_withheld``: its password was refused
     before, and is not offered again.
+
+    ``jump``: the hosts through which it is reached, the first hop first, each with credentials and policy of its own.
+    ``proxy_command``: a command of this machine whose streams are the connection, with its tokens replaced; set only
+    where the person allowed it. What follows says what ssh_config(5) says of the keywords of the same names; paths are
+    absolute, and None is "not set". ``identity_agent``: a socket's path, or ``none``.
     """
 
     name: str
@@ -96,6 +102,22 @@ class Host:
     host_keys: HostKeyPolicy | None = None
     accepted_key: str | None = None
     password_withheld: bool = False
+    jump: tuple[Host, ...] = ()
+    proxy_command: str | None = None
+    identity_files: tuple[str, ...] | None = None
+    identities_only: bool = False
+    certificate_files: tuple[str, ...] = ()
+    identity_agent: str | None = None
+    user_known_hosts: tuple[str, ...] | None = None
+    global_known_hosts: tuple[str, ...] | None = None
+    host_key_alias: str | None = None
+    pubkey_authentication: bool = True
+    password_authentication: bool = True
+    preferred_authentications: tuple[str, ...] | None = None
+    address_family: AddressFamily = "any"
+    bind_address: str | None = None
+    compression: bool = False
+    environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
 
 
 HOST_FIELD = "{host}"  # stands for the host's name in a task's texts

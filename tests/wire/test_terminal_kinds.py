@@ -16,7 +16,6 @@ import sys
 import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
 
 import pyte
 import pytest
@@ -36,9 +35,8 @@ from tests.support.relay import CutRelay
 from tests.support.running import host_section, write_inventory
 from tests.support.six_hosts import SixHosts
 from tests.support.sshd import Sshd
-from tests.wire.test_terminal import CTRL_C, CTRL_D, ENTER, TAB, Terminal
+from tests.support.terminal import CTRL_C, CTRL_D, ENTER, ROWS, TAB, Files, Terminal
 
-ROWS = 40
 CTRL_R = "\x12"
 XTERM = {"TERM": "xterm-256color"}
 # é, 中文, a family of three joined by ZWJ, a combining accent, Hebrew, Arabic, a bidi override, bytes that are no text
@@ -49,45 +47,10 @@ MANY = (
 FOREIGN_BYTES = MANY.encode() + b" \xe2\x80\xaerlo \xff\xed\xa0\x80 end"
 OCTAL = "".join(f"\\{byte:03o}" for byte in FOREIGN_BYTES)
 VISIBLE = " <U+202E>rlo \\xff\\xed\\xa0\\x80 end"
-Files = tuple[IO[bytes], IO[bytes] | None] | None  # standard output and standard error in place of the terminal
 
 
 class Kind(Terminal):
-    """A terminal of any kind. ``environ`` is added to what there is; None takes a variable away.
-
-    ``files``: standard output, and standard error unless None, are not the terminal.
-    """
-
-    def __init__(
-        self,
-        words: list[str],
-        cwd: Path,
-        width: int,
-        environ: dict[str, str | None],
-        files: Files = None,
-    ) -> None:
-        self.raw = ""
-        self._screen = pyte.HistoryScreen(width or 80, ROWS, history=5000, ratio=0.5)
-        self._screen.write_process_input = self._answer
-        self._stream = pyte.Stream(self._screen)
-        self._master, slave = pty.openpty()
-        self._tell(width)
-        surroundings = {**os.environ, **XTERM, **environ}
-        self.process = subprocess.Popen(
-            words,
-            stdin=slave,
-            stdout=slave if files is None else files[0],
-            stderr=slave if files is None else files[1] or slave,
-            cwd=cwd,
-            env={name: value for name, value in surroundings.items() if value is not None},
-            start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )
-        os.close(slave)
-
-    def _tell(self, width: int) -> None:
-        if width:
-            fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, width, 0, 0))
+    """A terminal that changes its size, and tells colours."""
 
     def type_bytes(self, raw: bytes) -> None:
         os.write(self._master, raw)
