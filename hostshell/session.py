@@ -11,21 +11,10 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from hostshell.core.errors import EngineError, SecretError, TargetError
+from hostshell.core.errors import EngineError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
-from hostshell.core.model import (
-    Get,
-    Host,
-    HostKeyPolicy,
-    Job,
-    Ping,
-    Put,
-    Run,
-    Secret,
-    SecretSource,
-    Task,
-)
+from hostshell.core.model import Get, HostKeyPolicy, Job, Ping, Put, Run, Task
 from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
@@ -34,8 +23,9 @@ from hostshell.core.turns import NewKey, Note, OpenConnection, PasswordRefused
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
-from hostshell.inventory.secrets import AskSecret, SecretDesk
+from hostshell.inventory.secrets import AskSecret
 from hostshell.localfiles import absolute, check_destinations, check_sources
+from hostshell.logins import Logins
 
 AskKeys: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
 RawOutput: TypeAlias = Callable[[str, Stream, bytes], None]
@@ -71,13 +61,11 @@ class Session:
         self.settings = Settings()
         self.defaults = Targets()
         self.last = LastCommand()
-        self._known_hosts = known_hosts
-        self._host_keys = host_keys
-        self._default_host_keys = default_host_keys
+        self._logins = Logins(
+            known_hosts=known_hosts, host_keys=host_keys, default_host_keys=default_host_keys, ask=ask_secret
+        )
         self._ask_keys = ask_keys
-        self._desk = SecretDesk(ask_secret)
         self._pool = pool or Pool()
-        self._refused: set[str] = set()  # hosts that said no to their password
         self._jobs = 0
         self.settings.told = self._keep
         self._keep()
@@ -107,8 +95,7 @@ class Session:
         """
         if self._paths:
             self.inventory = load(self._paths)
-        self._desk.forget()
-        self._refused.clear()
+        self._logins.forget()
         self._pool.forget()
 
     # --- warm connections ---
@@ -170,8 +157,7 @@ class Session:
         """Every secret that is known by now, so that none is ever written down."""
         for secret in self.inventory.secrets():
             yield secret.reveal()
-        for secret in self._desk.known():
-            yield secret.reveal()
+        yield from self._logins.secrets()
 
     # --- jobs ---
 
@@ -199,39 +185,13 @@ class Session:
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
         self._jobs += 1
         return Job(
-            hosts=tuple(self._host(name, limit) for name in names),
+            hosts=tuple(self._logins.host(self.inventory, name, limit) for name in names),
             task=task,
             label=label,
             fanout=fanout if fanout is not None else self.settings.fanout,
             timeout=timeout if timeout is not None else self.settings.timeout,
             number=self._jobs,
         )
-
-    def _host(self, name: str, connect_timeout: float | None) -> Host:
-        host = self.inventory.host(name)
-        password = passphrase = None
-        withheld = host.password_from is not None and name in self._refused
-        if host.password_from is not None and not withheld:
-            password = self._secret(host.password_from, "password", name)
-        if host.passphrase_from is not None:
-            passphrase = self._secret(host.passphrase_from, "passphrase", name)
-        return replace(
-            host,
-            password=password,
-            passphrase=passphrase,
-            password_withheld=withheld,
-            password_from=None,
-            passphrase_from=None,
-            known_hosts=self._known_hosts or host.known_hosts,
-            host_keys=self._host_keys or host.host_keys or self._default_host_keys,
-            connect_timeout=connect_timeout if connect_timeout is not None else host.connect_timeout,
-        )
-
-    def _secret(self, source: SecretSource, what: str, name: str) -> Secret:
-        try:
-            return self._desk.get(source, what)
-        except (EOFError, KeyboardInterrupt):
-            raise SecretError(f"no {what} was given for {name}; nothing was run") from None
 
     def stream(self, job: Job, raw: RawOutput | None = None) -> Generator[Event | Note, None, None]:
         """Carry out a job: its events as they happen, output in `Block`s, and notes for a person between them.
@@ -260,7 +220,7 @@ class Session:
                     for lines, eol in cutter.feed(data):
                         yield Block(job.number, host, stream, lines, eol)
                 case PasswordRefused(host):
-                    self._refused.add(host)
+                    self._logins.refused(host)
                 case Finished():
                     for stream in ("stdout", "stderr"):
                         cutter = cutters.pop((item.host, stream), None)
