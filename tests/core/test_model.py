@@ -59,23 +59,27 @@ EVENTS = subclasses(Event)
 DATA = [kind for kind in vars(model).values() if dataclasses.is_dataclass(kind) and isinstance(kind, type)]
 
 
-def sample(hint: Any) -> Any:
-    """Some value of the type ``hint``; never an empty one, so that a field that gets lost is noticed."""
+def sample(hint: Any, within: tuple[type, ...] = ()) -> Any:
+    """Some value of the type ``hint``; never an empty one, so that a field that gets lost is noticed.
+
+    Only what holds values of its own kind (a host the hosts that it is reached through) ends ``within`` its first one.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        return sample(next(argument for argument in arguments if argument is not type(None)))
+        return sample(next(argument for argument in arguments if argument is not type(None)), within)
     if origin is typing.Literal:
         return arguments[-1]
     if origin in (tuple, list, set, frozenset):
-        return origin([sample(arguments[0])])
+        return origin([sample(arguments[0], within)] if within.count(arguments[0]) < 2 else [])
     if origin is dict:
-        return {sample(arguments[0]): sample(arguments[1])}
+        return {sample(arguments[0], within): sample(arguments[1], within)}
     simple = {str: "web01 é\n", int: 7, float: 2.5, bool: True, bytes: b"\x00\xff", Secret: Secret(CANARY)}
     if hint in simple:
         return simple[hint]
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         hints = typing.get_type_hints(hint)
-        return hint(**{field.name: sample(hints[field.name]) for field in dataclasses.fields(hint) if field.init})
+        names = [field.name for field in dataclasses.fields(hint) if field.init]
+        return hint(**{name: sample(hints[name], (*within, hint)) for name in names})
     raise AssertionError(f"this test knows no value of the type {hint}: teach it one")
 
 
