@@ -26,7 +26,7 @@ from hostshell.core.suggest import meant, misquoted, straighten
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, Unfinished, quote, scan
 
-__all__ = ["Unfinished", "join_lines", "parse_line", "parse_words", "render"]
+__all__ = ["Unfinished", "goes_on", "join_lines", "parse_line", "parse_words", "render"]
 
 _WHOLE_LINE = ("run", "!")  # a shell reads the rest of these, not we
 
@@ -52,6 +52,17 @@ def parse_line(line: str) -> Invocation | None:
             _refuse_document(line, texts)
         raise _unfinished(open_end)
     return _settle(texts, [line[word.start : word.end] for word in words], line.strip(BLANKS))
+
+
+def goes_on(line: str) -> bool:
+    """Whether ``line`` has no end yet: `parse_line` raises `Unfinished`."""
+    try:
+        parse_line(line)
+    except Unfinished:
+        return True
+    except UsageError:
+        pass
+    return False
 
 
 def parse_words(words: Sequence[str]) -> Invocation | None:

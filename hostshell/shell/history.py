@@ -6,7 +6,7 @@ A line that begins with a blank stays out as well, as in bash with ``HISTCONTROL
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
@@ -61,3 +61,30 @@ class _MemoryLines(InMemoryHistory):
     def append_string(self, string: str) -> None:
         if keeps(string, self._secrets()):
             super().append_string(string)
+
+
+class ReadOnly(History):
+    """What a prompt may look through, and not write to: it takes each line for one of its own, and a quote may be open."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self._history = history
+
+    async def load(self) -> AsyncGenerator[str, None]:
+        """The lines, the latest first."""
+        async for line in self._history.load():
+            yield line
+
+    def get_strings(self) -> list[str]:
+        """The lines, the oldest first."""
+        return self._history.get_strings()
+
+    def append_string(self, string: str) -> None:
+        """Nothing: whoever knows where a line ends adds it."""
+
+    def load_history_strings(self) -> Iterable[str]:
+        """The lines, the latest first."""
+        return self._history.load_history_strings()
+
+    def store_string(self, string: str) -> None:
+        """Nothing, as above."""

@@ -20,15 +20,14 @@ from prompt_toolkit.styles import DynamicStyle, Style
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import HostshellError
-from hostshell.core.grammar import join_lines
+from hostshell.core.grammar import goes_on, join_lines
 from hostshell.core.targets import Targets
-from hostshell.core.words import Unfinished
 from hostshell.session import Session
 from hostshell.shell.answers import shorten
 from hostshell.shell.ask import read_line
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.complete import HostshellCompleter
-from hostshell.shell.history import open_history
+from hostshell.shell.history import ReadOnly, open_history
 from hostshell.shell.screen import BOLD, Screen
 
 MOST_IN_PROMPT = 40  # characters of the default targets, and never more than half of the terminal's width
@@ -61,7 +60,7 @@ class Repl:
             output = DummyOutput() if self._plain else create_output(always_prefer_tty=True)
         completer = HostshellCompleter(lambda: session.inventory, session.last.counts)
         self._prompt: PromptSession[str] = PromptSession(
-            history=self._history,
+            history=ReadOnly(self._history),
             auto_suggest=AutoSuggestFromHistory(),
             completer=completer,
             complete_while_typing=False,
@@ -96,24 +95,29 @@ class Repl:
                     continue
                 return 0
             text = join_lines(waiting, line) if waiting else line
+            waiting = text if goes_on(text) else ""
+            if waiting:
+                continue
+            self._remember(text)
             try:
-                waiting = ""
                 self._shell.line(text)
                 if self._shell.interrupted:
                     self._pasted.clear()
-            except Unfinished:
-                waiting = text
             except Leave:
                 return 0
             except KeyboardInterrupt:
                 self._pasted.clear()
                 self._screen.err("\n")
 
+    def _remember(self, text: str) -> None:
+        """One entry for one command, also where it took several lines: a blank before the first keeps all of it out."""
+        if text.strip() and self._history.get_strings()[-1:] != [text]:
+            self._history.append_string(text)
+
     def _read(self, question: str) -> str:
         if self._pasted:
             line = self._pasted.popleft()
             self._screen.err(f"{question}{clean(line)}\n")
-            self._history.append_string(line)
             return line
         if self._plain:
             return self._read_plainly(question)
@@ -123,12 +127,10 @@ class Repl:
 
     def _read_plainly(self, question: str) -> str:
         try:
-            line = read_line(self._screen, question)
+            return read_line(self._screen, question)
         except (EOFError, KeyboardInterrupt):
             self._screen.err("\n")
             raise
-        self._history.append_string(line)
-        return line
 
     def _question(self) -> str:
         """``hostshell web_clusters (12)> ``: the default targets, and how many hosts they are."""

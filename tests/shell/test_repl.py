@@ -336,6 +336,23 @@ def test_what_was_typed_in_an_earlier_launch_can_be_called_again(sit: Type, sess
     assert out == "fanout is 3\n"
 
 
+def test_a_command_of_several_lines_is_one_entry_and_can_be_called_again(sit: Type, session: Session) -> None:
+    history = open_history(session.secrets)
+    done = sit("!echo 'one\r", "two' >/dev/null\r", "set \\\r", "fanout 3\r", history=history)
+    assert done.history == ["!echo 'one\ntwo' >/dev/null", "set fanout 3"]
+    assert sit(UP + UP + ENTER, history=history).history[-1] == "!echo 'one\ntwo' >/dev/null"
+
+
+def test_a_blank_before_the_first_line_keeps_the_others_out_too(sit: Type, session: Session) -> None:
+    done = sit(" !true 'one\r", "two'\r", "set fanout 3\r", history=open_history(session.secrets))
+    assert done.history == ["set fanout 3"]
+
+
+def test_a_line_that_was_given_up_is_not_remembered(sit: Type, session: Session) -> None:
+    done = sit("!true 'one\r", "two\r", "\x03", "set fanout 3\r", history=open_history(session.secrets))
+    assert done.history == ["set fanout 3"]
+
+
 def test_ctrl_r_searches_backwards(session: Session) -> None:
     out = watched(
         session,
