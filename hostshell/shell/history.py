@@ -64,7 +64,7 @@ class _MemoryLines(InMemoryHistory):
 
 
 class ReadOnly(History):
-    """What a prompt may look through, and not write to: it takes each line for one of its own, and a quote may be open."""
+    """What a prompt may look through and not write to: it knows lines, and a command may take several."""
 
     def __init__(self, history: History) -> None:
         super().__init__()
