@@ -1,6 +1,6 @@
 """Coroutines side by side on one thread: each waits for the answers to its own requests, and many wait at once.
 
-So a straight story about one file ("open, write, close, rename") costs a round trip for hundreds of files, not for each.
+So a straight story of one file ("open, write, close, rename") costs a round trip for hundreds of files, not for each.
 Must not know what is asked or answered.
 """
 

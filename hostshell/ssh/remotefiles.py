@@ -3,8 +3,8 @@
 `Sftp` does it with SFTP's packets. Must not know how: no packet, no shell. Paths and names are bytes.
 
 Verbs are coroutines, run by a `Crew` on one thread: many files are under way at once, and each waits only for its own
-answers. A verb that has to wait does ``await crew.reply(number)``; one that never waits is as good. All raise `SftpError`
-where the host refuses, `SftpGone` when there will be no answer, and `SftpStopped` once we are told to stop.
+answers. A verb that has to wait does ``await crew.reply(number)``; one that never waits is as good. All raise
+`SftpError` where the host refuses, `SftpGone` when there will be no answer, and `SftpStopped` once we are told to stop.
 """
 
 from __future__ import annotations
