@@ -21,8 +21,10 @@ from hostshell.ssh.keystore import KeyStores
 from hostshell.ssh.knownhosts import HostKey, Known
 from hostshell.ssh.link import Link, LinkFlood, tune
 from hostshell.ssh.login import Login
+from hostshell.ssh.offers import LISTS, algorithms, offered
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
+from hostshell.ssh.trace import SILENT, Taking, Trace
 from hostshell.ssh.transport import Transport
 
 # without a handler of its own, paramiko's transport errors reach the screen through logging's last resort
@@ -67,15 +69,16 @@ class Connector:
         self.keyring = Keyring()
         self.stores = KeyStores()
 
-    def connect(self, host: Host, stopped: Stopper) -> Connection:
+    def connect(self, host: Host, stopped: Stopper, trace: Trace = SILENT) -> Connection:
         """Log in to ``host`` within its connect_timeout.
 
-        ``stopped`` ends the attempt at once with `TurnStopped`. Raises `ConnectFailed` or `NewHostKey`.
+        ``stopped`` ends the attempt at once with `TurnStopped`. ``trace`` is told each step. Raises `ConnectFailed` or
+        `NewHostKey`.
         """
         deadline = time.monotonic() + host.connect_timeout
         store = self.stores.of(host.known_hosts)
         known = store.lookup(host.address, host.port)
-        sock = dial(host.address, host.port, deadline, stopped)
+        sock = dial(host.address, host.port, deadline, stopped, trace)
         link = Link(sock, deadline)
         try:
             tune(sock, host.keepalive)
@@ -90,27 +93,43 @@ class Connector:
             with stopped.calling(link.close):
                 # paramiko's own limits stand behind ours: the link's deadline is the one that counts
                 left = max(0.1, deadline - time.monotonic()) + 5
-                self._shake(connection, left, stopped)
+                self._shake(connection, left, stopped, trace)
                 link.budget = None
-                self._check_key(connection, known)
+                self._check_key(connection, known, trace)
                 transport.auth_timeout = left
-                Login(host, connection.sessions, link, self.keyring, stopped, left).run()
+                Login(host, connection.sessions, link, self.keyring, stopped, left, trace).run()
         except BaseException:
             connection.close()
             raise
         link.deadline = None
         return connection
 
-    def _shake(self, connection: Connection, patience: float, stopped: Stopper) -> None:
+    def _shake(self, connection: Connection, patience: float, stopped: Stopper, trace: Trace) -> None:
         transport = connection.transport
+        failed: ConnectFailed | TurnStopped | None = None
+        began = time.monotonic()
         try:
             transport.shake(patience)
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
-            if stopped():
-                raise TurnStopped from None
-            raise _handshake_failed(transport, connection.link, error) from None
+            failed = TurnStopped() if stopped() else _handshake_failed(transport, connection.link, error)
+        # the banner and the key exchange are one step to paramiko, and two to a person
+        with trace.step("banner") as step:
+            step.began, step.ended = began, transport.packets.greeted
+            step.say(banner=transport.remote_version or connection.link.first.decode("utf-8", "replace"))
+            if failed is not None and not str(transport.remote_version).startswith(("SSH-2.0", "SSH-1.99")):
+                raise failed
+        with trace.step("key exchange") as step:
+            step.began = transport.packets.greeted or began
+            if trace.heard:
+                step.say(**algorithms(transport))
+            if failed is not None:
+                raise failed
 
-    def _check_key(self, connection: Connection, known: Known) -> None:
+    def _check_key(self, connection: Connection, known: Known, trace: Trace) -> None:
+        with trace.step("host key") as step:
+            self._decide_on_key(connection, known, step)
+
+    def _decide_on_key(self, connection: Connection, known: Known, step: Taking) -> None:
         host = connection.host
         offered = connection.transport.get_remote_server_key()
         key = HostKey(offered.get_name(), base64.b64encode(offered.asbytes()).decode("ascii"))
@@ -118,7 +137,11 @@ class Connector:
         decision = decide(policy, known, key, host.accepted_key)
         store = self.stores.of(host.known_hosts)
         if decision.verdict != "trusted":  # another host may have taught us the key meanwhile
-            decision = decide(policy, store.lookup(host.address, host.port), key, host.accepted_key)
+            known = store.lookup(host.address, host.port)
+            decision = decide(policy, known, key, host.accepted_key)
+        step.say(key=f"{key.type} {key.fingerprint}", decision=decision.verdict)
+        for entry in (*known.entries, *known.plain, *known.revoked):
+            step.add("known", f"{entry.key.type} {entry.key.fingerprint} in {entry.place}")
         if decision.verdict == "new":
             raise NewHostKey(KeyOffer(host.name, host.address, host.port, f"{key.type} {key.blob}", key.fingerprint))
         if decision.verdict == "learn":
@@ -208,19 +231,11 @@ def _is_banner(text: str) -> bool:
     return "SSH-".startswith(text[:4])
 
 
-# the word in paramiko's reason, and the list of the server's KEXINIT (RFC 4253, section 7.1) that it is about
-_LISTS = {"kex": 0, "host key": 1, "cipher": 3, "mac": 5}
-
-
 def _offered(transport: Transport, reason: str) -> str:
     """What the server offered of the kind that failed; "" where that is not known."""
-    index = next((index for word, index in _LISTS.items() if word in reason), None)
-    raw = transport.packets.offer
-    if index is None or not raw:
-        return ""
-    message = paramiko.Message(raw[16:])  # after the cookie
-    names = [message.get_list() for _ in range(index + 1)][-1]
-    return f" (offered: {', '.join(names)[:200]})"
+    kind = next((kind for kind in LISTS if kind in reason), None)
+    names = offered(transport, kind) if kind is not None else []
+    return f" (offered: {', '.join(names)[:200]})" if names else ""
 
 
 def _cut(error: BaseException | None) -> bool:

@@ -15,6 +15,7 @@ from collections.abc import Callable
 
 from hostshell.core.events import Failure
 from hostshell.ssh.failures import ConnectFailed, TurnStopped
+from hostshell.ssh.trace import SILENT, Taking, Trace
 
 SLICE = 0.05  # seconds between two looks at `stopped`
 STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305, section 5)
@@ -22,12 +23,18 @@ STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 
 
-def dial(address: str, port: int, deadline: float, stopped: Callable[[], bool]) -> socket.socket:
-    """A connected socket. ``deadline`` is on `time.monotonic`.
+def dial(address: str, port: int, deadline: float, stopped: Callable[[], bool], trace: Trace = SILENT) -> socket.socket:
+    """A connected socket. ``deadline`` is on `time.monotonic`; ``trace`` is told the steps.
 
     Raises `ConnectFailed` (kinds dns, refused, unreachable, timeout) or `TurnStopped`.
     """
-    return _race(resolve(address, port, deadline, stopped), port, deadline, stopped)
+    with trace.step("name") as step:
+        step.say(name=address)
+        places = resolve(address, port, deadline, stopped)
+        step.say(addresses=tuple(str(where[0]) for _, where in places))
+    with trace.step("port") as step:
+        step.say(port=port)
+        return _race(places, port, deadline, stopped, step)
 
 
 def resolve(
@@ -91,9 +98,13 @@ def _race(
     port: int,
     deadline: float,
     stopped: Callable[[], bool],
+    step: Taking,
 ) -> socket.socket:
+    def tried(where: object, code: int) -> None:
+        step.add("tried", f"{where}: {os.strerror(code).lower() if code else 'connected'}")
+
     waiting = list(places)
-    under_way: dict[int, socket.socket] = {}
+    under_way: dict[int, tuple[socket.socket, object]] = {}
     poll = select.poll()
     last_error = 0
     next_start = time.monotonic()
@@ -116,19 +127,22 @@ def _race(
                     sock = socket.socket(family, socket.SOCK_STREAM)
                 except OSError as error:  # this machine may have no IPv6, or no descriptor left
                     last_error = error.errno or 0
+                    tried(where[0], last_error)
                     continue
                 sock.setblocking(False)
                 result = sock.connect_ex(where)
                 if result not in (0, errno.EINPROGRESS):
                     last_error = result
+                    tried(where[0], result)
                     sock.close()
                     continue
-                under_way[sock.fileno()] = sock
+                under_way[sock.fileno()] = sock, where[0]
                 poll.register(sock, select.POLLOUT)
             for fd, _ in poll.poll(SLICE * 1000):
-                sock = under_way.pop(fd)
+                sock, place = under_way.pop(fd)
                 poll.unregister(fd)
                 result = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                tried(place, result)
                 if result == 0:
                     winner = sock
                     return winner
@@ -136,8 +150,9 @@ def _race(
                 sock.close()
                 next_start = 0.0
     finally:
-        for sock in under_way.values():
+        for sock, place in under_way.values():
             if sock is not winner:
+                step.add("tried", f"{place}: no answer{' yet' if winner is not None else ''}")
                 sock.close()
     # a server that resets what it has just accepted (MaxStartups, tcp wrappers) may take the next connect
     raise ConnectFailed(_failure(last_error, port), retriable=last_error == errno.ECONNRESET)

@@ -18,6 +18,7 @@ from hostshell.ssh.failures import ConnectFailed, TurnStopped
 from hostshell.ssh.link import Link
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
+from hostshell.ssh.trace import SILENT, Taking, Trace
 from hostshell.ssh.transport import Transport
 
 _AUTH_HINT = "check `user`, `key` and `password_from` in the inventory (show NAME says where each comes from)"
@@ -65,7 +66,14 @@ class Login:
     """One login: which credentials were tried, what the server still wants, and how to say that none was good."""
 
     def __init__(
-        self, host: Host, sessions: Sessions, link: Link, keyring: Keyring, stopped: Stopper, patience: float
+        self,
+        host: Host,
+        sessions: Sessions,
+        link: Link,
+        keyring: Keyring,
+        stopped: Stopper,
+        patience: float,
+        trace: Trace = SILENT,
     ) -> None:
         self.host = host
         self.transport = sessions.transport
@@ -77,8 +85,19 @@ class Login:
         self.allowed: list[str] | None = None  # the methods that the server named; None before it named any
         self.tried: list[str] = []
         self.password_refused = False
+        self._trace = trace
+        self._step = Taking()
 
     def run(self) -> None:
+        """Log in, or raise `ConnectFailed` or `TurnStopped`."""
+        with self._trace.step("login") as self._step:
+            self._step.say(user=self.host.user)
+            try:
+                self._run()
+            finally:
+                self._step.say(allowed=self.transport.packets.methods)
+
+    def _run(self) -> None:
         host = self.host
         if host.key is not None:
             identity = self.keyring.from_file(host.key, host.passphrase)
@@ -130,19 +149,23 @@ class Login:
             more = self._answer(begin)
         except paramiko.BadAuthenticationType as error:
             self.allowed = list(error.allowed_types)
+            self._step.add("offered", f"{name}: the server does not take that method")
             return False
         except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError) as error:
             if self.stopped():
                 raise TurnStopped from None
             refused = isinstance(error, paramiko.AuthenticationException) and self.transport.is_active()
-            if not refused and self.transport.gone():
-                self.tried.append(name)
-                raise self._ended() from None
             self.tried.append(name)
+            if not refused and self.transport.gone():
+                self._step.add("offered", f"{name}: the connection ended")
+                raise self._ended() from None
+            self._step.add("offered", f"{name}: {'refused' if refused else error}")
             return False
         if more:  # accepted, and the server wants another method as well
             self.allowed = list(more)
+            self._step.add("offered", f"{name}: accepted, and it wants {', '.join(more)} as well")
             return False
+        self._step.add("offered", f"{name}: accepted")
         return True
 
     def _answer(self, begin: Callable[[AuthHandler, threading.Event], None]) -> list[str]:

@@ -6,6 +6,7 @@ PACKET_MAX_SIZE). Must not know hosts or failures.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import paramiko
@@ -14,6 +15,7 @@ from paramiko.common import (
     MSG_DISCONNECT,
     MSG_EXT_INFO,
     MSG_KEXINIT,
+    MSG_USERAUTH_FAILURE,
     MSG_USERAUTH_INFO_REQUEST,
 )
 from paramiko.packet import Packetizer
@@ -23,6 +25,7 @@ from hostshell.ssh.link import Link
 PACKET_LIMIT = 512 * 1024  # bytes of one packet
 PROMPT_LIMIT = 16  # questions in one keyboard-interactive request
 EXTENSION_LIMIT = 64  # entries of an EXT_INFO message (RFC 8308); OpenSSH sends four
+METHOD_LIMIT = 16  # ways to log in that are kept; OpenSSH has six
 REMARK_LIMIT = 16  # messages of SSH_MSG_DEBUG that are kept; sshd sends a few at a login
 TEXT_LIMIT = 200  # characters of a server's text that are kept
 _LAST_LOOKED_AT = MSG_USERAUTH_INFO_REQUEST
@@ -32,8 +35,8 @@ class Packets(Packetizer):
     """What paramiko reads and writes packets with (its documented ``packetizer_class``), over a `Link`.
 
     ``offer``: the server's latest KEXINIT, without its first byte. ``farewell``: why the link ended, the text of its
-    SSH_MSG_DISCONNECT or the rule that it broke. ``remarks``: the texts of its SSH_MSG_DEBUG. All of it may be text of
-    a server: to be cleaned before it is shown.
+    SSH_MSG_DISCONNECT or the rule that it broke. ``remarks``: the texts of its SSH_MSG_DEBUG. ``methods``: the ways to
+    log in that it named with its latest refusal. All of it may be text of a server: to be cleaned before it is shown.
     """
 
     def __init__(self, link: Link) -> None:
@@ -42,12 +45,16 @@ class Packets(Packetizer):
         self.offer = b""
         self.farewell = ""
         self.remarks: list[str] = []
+        self.methods: tuple[str, ...] = ()
+        self.greeted: float | None = None  # on `time.monotonic`: when the last line before the key exchange came
 
     # --- bytes: the link waits and keeps the deadline, so that paramiko's own time-outs and timers are not needed ---
 
     def readline(self, timeout: float) -> str:  # noqa: ARG002 - the names are paramiko's
         """A line before the handshake. Raises `EOFError`."""
-        return self._link.read_line().removesuffix(b"\r").decode("utf-8", "replace")
+        line = self._link.read_line()
+        self.greeted = time.monotonic()
+        return line.removesuffix(b"\r").decode("utf-8", "replace")
 
     def read_all(self, n: int, check_rekey: bool = False) -> bytes:  # noqa: ARG002  # as above
         """``n`` bytes. Raises `paramiko.SSHException` where no honest packet is that large, and `EOFError`."""
@@ -113,6 +120,10 @@ def _extensions(packets: Packets, message: paramiko.Message) -> None:
         raise packets.broken("it sent more extensions than any server has")
 
 
+def _refusal(packets: Packets, message: paramiko.Message) -> None:
+    packets.methods = tuple(message.get_list())[:METHOD_LIMIT]
+
+
 def _offer(packets: Packets, message: paramiko.Message) -> None:
     packets.offer = message.asbytes()
 
@@ -133,5 +144,6 @@ _LOOKS: dict[int, Callable[[Packets, paramiko.Message], None]] = {
     MSG_DEBUG: _debug,
     MSG_EXT_INFO: _extensions,
     MSG_KEXINIT: _offer,
+    MSG_USERAUTH_FAILURE: _refusal,
     MSG_USERAUTH_INFO_REQUEST: _questions,
 }
