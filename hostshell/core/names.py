@@ -12,6 +12,8 @@ from itertools import product
 
 from ClusterShell.RangeSet import RangeSet, RangeSetException
 
+from hostshell.core.clean import clean
+
 MOST_NAMES = 1_000_000  # that one pattern may stand for: "[1-999999999]" is a slip, and would eat the memory
 LONGEST_NAME = 255  # a name becomes a directory's name when files are fetched (NAME_MAX)
 
@@ -199,7 +201,7 @@ def _width(ranges: str) -> int:
     for part in ranges.split(","):
         match = _RANGE.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f"`[{ranges}]` is no range such as [1-5] or [01-20,25]")
+            raise ValueError(f"`[{clean(ranges)}]` is no range such as [1-5] or [01-20,25]")
         first, last, step = match[1], match[2] or match[1], int(match[3] or 1)
         if step == 0:
             raise ValueError(f"the range {part} has a step of 0")
@@ -216,7 +218,7 @@ def _indexes(ranges: str) -> list[str]:
     try:
         return list(RangeSet(ranges).striter())
     except RangeSetException as error:
-        raise ValueError(f"`[{ranges}]` is no range: {error}") from None
+        raise ValueError(f"`[{clean(ranges)}]` is no range: {error}") from None
 
 
 # --- folding ---

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from ClusterShell.NodeSet import RESOLVER_NOGROUP, NodeSet
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hostshell.core.clean import clean
@@ -109,6 +109,7 @@ _TEXTS = st.lists(
 
 
 @settings(deadline=None)
+@example([], ["[\x1f]"], [], False)
 @given(st.lists(_TEXTS, max_size=2), st.lists(_TEXTS, max_size=2), st.lists(_TEXTS, max_size=2), st.booleans())
 def test_any_texts_are_hosts_each_once_or_one_short_clean_sentence(
     named: list[str], groups: list[str], exclude: list[str], everything: bool
