@@ -157,7 +157,12 @@ _line = st.one_of(
 @given(st.lists(_line, max_size=8).map("\n".join))
 def test_whatever_is_read_is_what_plain_configparser_reads(text: str) -> None:
     plain = configparser.RawConfigParser(
-        delimiters=("=",), comment_prefixes=("#", ";"), interpolation=None, default_section="\0", strict=False
+        delimiters=("=",),
+        comment_prefixes=("#", ";"),
+        interpolation=None,
+        default_section="\0",
+        strict=False,
+        empty_lines_in_values=False,  # an empty line and a comment end a value, as the tests above say
     )
     plain.optionxform = str
     try:
