@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Kind: TypeAlias = Literal["flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote"]
-Positional: TypeAlias = Literal["none", "targets", "name", "setting", "count", "command", "rest"]
+Positional: TypeAlias = Literal["none", "targets", "name", "setting", "count", "command", "put", "get", "rest"]
 Purpose: TypeAlias = Literal["Run and copy", "Targets", "Session"]
 
 PURPOSES: tuple[Purpose, ...] = ("Run and copy", "Targets", "Session")
@@ -130,6 +130,12 @@ _SILENT = Option(
 )
 _LIMITS = (_FANOUT, _TIMEOUT, _CONNECT_TIMEOUT)
 
+# how files are copied: the same for batch_scp, put and get
+_COPYING = (
+    Option(("--parents",), "flag", "make missing directories on the hosts"),
+    Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
+)
+
 _DEFAULTS = "Without targets it works on those that `use` has set; -x alone is subtracted from them."
 _ENDED = (
     "@ok, @failed, @unreachable, @timeout, @lost and @cancelled name the hosts of the session's last command that "
@@ -210,8 +216,7 @@ COMMANDS: tuple[Command, ...] = (
                 "PATH",
                 required=True,
             ),
-            Option(("--parents",), "flag", "make missing directories on the hosts"),
-            Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
+            *_COPYING,
             *_LIMITS,
             _SILENT,
             _JSON,
@@ -223,6 +228,28 @@ COMMANDS: tuple[Command, ...] = (
             "batch_scp -h h1,h2 -action get -remote /etc/hosts -local ./hosts.{host}",
         ),
         notes=f"{_DEFAULTS} {_ENDED}",
+    ),
+    Command(
+        "put",
+        "Run and copy",
+        "copy from here to hosts: batch_scp -action put, in short",
+        "put LOCAL REMOTE [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
+        (*_TARGETS, *_COPYING, *_LIMITS, _SILENT, _JSON),
+        "put",
+        examples=("put /etc/hosts copy -g web_clusters", "use -h h1,h2", "put /etc/hosts new/ --parents"),
+        notes="The last word is the path on the hosts: DIR/ is into that directory, NAME is exactly that name. "
+        f"{_DEFAULTS} {_ENDED}",
+    ),
+    Command(
+        "get",
+        "Run and copy",
+        "copy from hosts to here: batch_scp -action get, in short",
+        "get REMOTE LOCAL [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
+        (*_TARGETS, *_COPYING, *_LIMITS, _SILENT, _JSON),
+        "get",
+        examples=("get /etc/hosts ./out/ -g web_clusters", "use -h h1,h2", "get /etc/hosts ./hosts.{host}"),
+        notes="The last word is the path on this machine: LOCAL/<host>/NAME is written unless LOCAL holds {host}. "
+        f"{_DEFAULTS} {_ENDED}",
     ),
     Command(
         "run",

@@ -13,8 +13,10 @@ from hostshell.core.commands import command_named
 from hostshell.core.errors import UsageError
 from hostshell.core.invocations import (
     ChangeSetting,
+    GetWords,
     Invocation,
     LocalCommand,
+    PutWords,
     RunLine,
     SettingValue,
     ShowHelp,
@@ -169,6 +171,8 @@ def render(invocation: Invocation) -> str:
             bare = [] if given is None else [quote(str(given))]
         case ChangeSetting(name=setting, value=value, change=change) if setting is not None:
             bare = [setting, _setting_text(setting, value)] if change else [setting]
+        case PutWords(local=source, remote=place) | GetWords(remote=source, local=place):
+            bare = [quote(source), quote(place)]
     name = next(name for name, made in CLASSES.items() if made is type(invocation))
     words = [name, *bare]
     targets = getattr(invocation, "targets", Targets()).options()

@@ -54,6 +54,16 @@ class BatchScp:
 
 
 @dataclass(frozen=True, slots=True)
+class PutWords(BatchScp):
+    """``put LOCAL REMOTE``: what `BatchScp` means, typed in short."""
+
+
+@dataclass(frozen=True, slots=True)
+class GetWords(BatchScp):
+    """``get REMOTE LOCAL``: what `BatchScp` means, typed in short."""
+
+
+@dataclass(frozen=True, slots=True)
 class RunLine:
     """``run``: ``cmd`` is all of the line after the verb, on the default targets."""
 

@@ -20,12 +20,14 @@ from hostshell.core.invocations import (
     ChangeSetting,
     Disconnect,
     Exit,
+    GetWords,
     Invocation,
     ListConnections,
     ListGroups,
     ListHosts,
     LocalCommand,
     PingHosts,
+    PutWords,
     Reload,
     RunLine,
     SettingValue,
@@ -41,6 +43,8 @@ from hostshell.core.words import BLANKS, quote
 CLASSES: dict[str, Callable[..., Invocation]] = {
     "batch_run": BatchRun,
     "batch_scp": BatchScp,
+    "put": PutWords,
+    "get": GetWords,
     "ping": PingHosts,
     "use": UseTargets,
     "hosts": ListHosts,
@@ -60,6 +64,7 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]*)?|\.[0-9]+")
 _IN_BRACKETS = re.compile(r"\[[^]]*\]")
 _ROOM = {"none": 0, "rest": 0, "name": 1, "count": 1, "command": 1, "setting": 2}  # words without an option
+_HOST_AND_PATH = re.compile(r"([^/:]+):([/~].*)", re.DOTALL)  # as scp takes it
 _LONGEST_SHOWN = 60  # characters of a word in a sentence
 
 
@@ -188,13 +193,14 @@ def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fa
             "for every host leave out -h and -g; if -a belongs to the command, put the command in quotes",
         )
     if any(option.kind == "hosts" for option in command.options):
-        for word in found.bare:
+        named = found.bare if command.positional == "targets" else []
+        for word in named:
             checked = _value(name, command.options[0], word)
             if isinstance(checked, Fault):
                 return checked
         hosts, groups, everything, exclude = (values.pop(field, ()) for field in TARGET_FIELDS)
-        values["targets"] = Targets((*hosts, *found.bare), tuple(groups), tuple(exclude), bool(everything))
-    more = _own_values(name, found)
+        values["targets"] = Targets((*hosts, *named), tuple(groups), tuple(exclude), bool(everything))
+    more = _copied(command, texts, found) if command.positional in ("put", "get") else _own_values(name, found)
     return more if isinstance(more, Fault) else CLASSES[name](**values, **more)
 
 
@@ -216,6 +222,37 @@ def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
         about = command_named(bare[0])
         return _no_such_command(bare[0]) if about is None else {"command": about.name}
     return {}
+
+
+def _copied(command: Command, texts: list[str], found: _Found) -> Mapping[str, Any] | Fault:
+    """The words of ``put`` and ``get``: sources, then the place that they go to."""
+    name, words = command.name, found.bare
+    for word in words:
+        if not word.strip():
+            return Fault(f"{name}: an empty path names nothing", "~/ is the home directory", firm=True)
+        if "\0" in word:
+            return Fault(f"{name}: a path cannot hold a NUL character", firm=True)
+    scp = _HOST_AND_PATH.fullmatch(words[-1 if name == "put" else 0]) if words else None
+    if scp is not None:
+        host, path = scp.groups()
+        line = " ".join(quote(path if text == scp[0] else text) for text in texts)
+        hint = f"did you mean: {clean(line)} -h {_shown(host)}"
+        return Fault(f"{name}: hosts are named with -h, not in the path {_shown(scp[0])}", hint, firm=True)
+    if len(words) < 2:
+        needs = "what to send, and the path on the hosts" if name == "put" else "the path on the hosts, and one here"
+        if not words:
+            return Fault(f"{name} needs two paths: {needs}", f"the form is: {command.form}", firm=True)
+        home = "~/" if name == "put" else "./"
+        place = "the home directory there" if name == "put" else "the current directory here"
+        at = texts.index(words[0]) + 1
+        line = clean(" ".join(map(quote, (*texts[:at], home, *texts[at:]))))
+        return Fault(f"{name} needs two paths: {needs}", f"into {place} it is: {line}", firm=True)
+    *sources, place = words
+    if len(sources) > 1:
+        return Fault(f"{name} takes one path to copy and one where it goes", f"the form is: {command.form}", firm=True)
+    if name == "put":
+        return {"action": name, "local": sources[0], "remote": place}
+    return {"action": name, "local": place, "remote": sources[0]}
 
 
 def _setting(words: list[str]) -> Mapping[str, Any] | Fault:
@@ -332,6 +369,11 @@ def _no_such_option(command: Command, word: str) -> Fault:
         long = option.names[-1]
         right = f"{typed} {quote(value)}, or {long}={quote(value)}" if option.takes_value else f"{typed} alone"
         return Fault(f"{command.name}: only long options take a value with =", f"write {right}", firm=True)
+    copies = command.positional in ("put", "get")
+    if typed in ("-r", "-R", "--recursive") and (copies or command.name == "batch_scp"):
+        return Fault(message, "none is needed: a directory is copied with all that is in it", firm=True)
+    if copies and typed.lstrip("-") in ("local", "remote", "action"):
+        return Fault(message, f"batch_scp has it; here the form is: {command.form}", firm=True)
     glued = command.option(typed[:2])
     if glued is not None and glued.kind in ("count", "seconds") and typed[2:].isdecimal():  # -f5
         return Fault(message, f"did you mean {typed[:2]} {typed[2:]}?", firm=True)

@@ -156,7 +156,7 @@ class Shell:
             case RunLine(cmd):
                 job = session.job(Run(cmd), session.targets(Targets()), label=render(invocation))
                 return self._show(job, self._view(json=False, gather=session.settings.gather)).code
-            case BatchScp():
+            case BatchScp():  # put and get are short for it
                 make = Put if invocation.action == "put" else Get
                 task = make(invocation.local, invocation.remote, invocation.parents, invocation.preserve)
                 if isinstance(task, Get):

@@ -24,6 +24,7 @@ from hostshell.shell.nameindex import MOST_OFFERED, NameIndex
 from hostshell.shell.progress import size
 
 _OPERATORS = ",!&^"
+_COPIES = ("put", "get")
 _MOST_READ = 20_000  # entries of one directory that are looked at
 _ITEM = re.compile(r"[^\s\"'\\]*")  # what may stand in an item of a list without quotes
 
@@ -100,7 +101,8 @@ class HostshellCompleter(Completer):
         if not cursor.text.startswith("-"):
             yield from self._positional(command, bare, cursor)
         # where a name or a value is due, options come only when asked for
-        if cursor.text.startswith("-") or (not cursor.raw and command.positional in ("none", "targets")):
+        all_there = command.positional in ("none", "targets") or (command.positional in _COPIES and len(bare) > 1)
+        if cursor.text.startswith("-") or (not cursor.raw and all_there):
             yield from _spaced(_options(command, given, cursor.text), cursor)
 
     def _values(self, option: Option, cursor: _Cursor) -> Iterator[Completion]:
@@ -124,6 +126,10 @@ class HostshellCompleter(Completer):
             setting = setting_named(bare[0])
             if setting is not None:
                 yield from _plain(((choice, setting.help) for choice in setting.choices), cursor)
+        elif command.positional in _COPIES:
+            # what comes first is the source; the words after it may be sources as well, or the place at the end
+            if (command.positional == "get") == bool(bare):
+                yield from _paths(cursor)
         elif command.positional == "command" and not bare:
             yield from _plain(((known.name, known.summary) for known in COMMANDS), cursor)
 

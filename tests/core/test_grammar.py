@@ -18,12 +18,14 @@ from hostshell.core.invocations import (
     ChangeSetting,
     Disconnect,
     Exit,
+    GetWords,
     Invocation,
     ListConnections,
     ListGroups,
     ListHosts,
     LocalCommand,
     PingHosts,
+    PutWords,
     Reload,
     RunLine,
     ShowHelp,
@@ -90,6 +92,11 @@ WEB = Targets(groups=("web",))
             "batch_scp -g web -action put -local a -remote b --quiet",
             BatchScp(WEB, "put", "a", "b", quiet=True),
         ),
+        ("put a b", PutWords(Targets(), "put", "a", "b")),
+        ("put -g web 'a b' ~/x/ --parents -p -q", PutWords(WEB, "put", "a b", "~/x/", True, True, quiet=True)),
+        ("get /etc/hosts ./out/ -x h1", GetWords(Targets(exclude=("h1",)), "get", "./out/", "/etc/hosts")),
+        ("get - ./a:b", GetWords(Targets(), "get", "./a:b", "-")),
+        ("put a log:2026", PutWords(Targets(), "put", "a", "log:2026")),
         ("batch_run -g web --cmd=-b", BatchRun(WEB, "-b")),
         ("batch_run -g web -cmd -foo", BatchRun(WEB, "-foo")),
         ("batch_run -g web --cmd=a=b", BatchRun(WEB, "a=b")),
@@ -319,6 +326,7 @@ def test_a_quoted_command_in_several_lines_is_put_together_again(command: str) -
 
 
 _WORD = st.text(min_size=1, max_size=12).filter(lambda text: text.strip() and "\0" not in text)
+_PATH = _WORD.filter(lambda text: text[0] != "-" and ":" not in text)
 _NAME = st.from_regex(r"[a-z][a-z0-9]{0,5}", fullmatch=True)
 _LISTS = st.lists(_NAME, max_size=2).map(tuple)
 _TARGETS = st.builds(Targets, _LISTS, _LISTS, _LISTS, st.just(False))
@@ -339,6 +347,8 @@ _SECONDS = st.none() | st.integers(1, 10**6).map(float) | st.floats(0.001, 10**6
     )
     | st.builds(PingHosts, _TARGETS, quiet=st.booleans())
     | st.builds(BatchScp, _TARGETS, st.sampled_from(["put", "get"]), _WORD, _WORD, st.booleans(), st.booleans())
+    | st.builds(PutWords, _TARGETS, st.just("put"), _PATH, _PATH, st.booleans(), st.booleans())
+    | st.builds(GetWords, _TARGETS, st.just("get"), _PATH, _PATH, st.booleans(), st.booleans())
     | st.builds(UseTargets, _TARGETS)
     | st.builds(ListHosts, _TARGETS)
 )
@@ -412,6 +422,17 @@ def test_a_line_that_never_ends_is_a_usage_error_that_survives_pickling() -> Non
         ("batchrun -g web -cmd x", "batchrun", "batch_run?"),
         ("Batch_Run -g web -cmd x", "Batch_Run", "batch_run?"),
         ("scp a b", "scp", "batch_scp?"),
+        ("upload a b", "upload", "put?"),
+        ("put", "put needs two paths", "put LOCAL REMOTE"),
+        ("put -g web", "put needs two paths", "put LOCAL REMOTE"),
+        ("put 'a b' -g web", "put needs two paths", 'it is: put "a b" ~/ -g web'),
+        ("get /etc/hosts", "get needs two paths", "it is: get /etc/hosts ./"),
+        ("put a ''", "an empty path", "~/"),
+        ("put a web1:/tmp/ --parents", "in the path web1:/tmp/", "put a /tmp/ --parents -h web1"),
+        ("get root@web1:~/x ./", "in the path root@web1:~/x", "get ~/x ./ -h root@web1"),
+        ("put -r a b", "no such option: -r", "a directory is copied with all that is in it"),
+        ("batch_scp -g web -action put -r -local a -remote b", "-r", "a directory is copied with all"),
+        ("get -remote a -local b", "-remote", "get REMOTE LOCAL"),
         ("ls -l", "no such command: ls", "`help`"),
         ("  # not a comment", "#", "first character"),
         ("'hosts web1'", "hosts web1", "-c"),

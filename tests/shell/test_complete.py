@@ -62,6 +62,8 @@ def meanings(line: str) -> dict[str, str]:
         ("batch_run -cmd x -c", []),
         ("batch_run --cmd=x -c", []),
         ("batch_scp -ac", ["batch_scp -action "]),
+        ("put x --par", ["put x --parents "]),
+        ("get --pres", ["get --preserve "]),
         ("batch_scp -action ", ["batch_scp -action put", "batch_scp -action get"]),
         ("batch_scp -action p", ["batch_scp -action put"]),
         ("batch_scp --action=g", ["batch_scp --action=get"]),
@@ -317,3 +319,20 @@ def test_directories_and_files_are_described(folder: Path) -> None:
 
 def test_paths_of_the_hosts_are_not_guessed(folder: Path) -> None:
     assert offers("batch_scp -remote te") == []
+
+
+# --- put and get ---
+
+
+def test_put_completes_a_local_path_first_and_get_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "report.txt").write_text("x")
+    monkeypatch.chdir(tmp_path)
+    assert offers("put rep") == ["put report.txt"]
+    assert offers("put -g lab rep") == ["put -g lab report.txt"]
+    assert offers("get /etc/hosts rep") == ["get /etc/hosts report.txt"]
+    assert offers("get rep") == []
+
+
+def test_put_and_get_offer_their_options_once_both_paths_are_there() -> None:
+    assert "put a b --parents" in offers("put a b ")
+    assert "put a --parents" not in offers("put a ")

@@ -109,6 +109,24 @@ def test_batch_scp_to_six_homes_and_back(prompt: Open, tmp_path: Path, six_hosts
         (six_hosts[host].account.home / "test.py").unlink()
 
 
+def test_put_and_get_work_on_the_default_targets_and_on_named_ones(
+    prompt: Open, tmp_path: Path, six_hosts: SixHosts
+) -> None:
+    (tmp_path / "a file").write_text("hello\n")
+    terminal = prompt(100)
+    assert "no hosts are named" in terminal.run("put 'a file' ~/")
+    terminal.run("use -h h1,h2")
+    assert 'into the home directory there it is: put "a file" ~/' in terminal.run("put 'a file'")
+    assert "2 ok in " in terminal.run("put 'a file' ~/")
+    for host in ("h1", "h2"):
+        assert (six_hosts[host].account.home / "a file").read_text() == "hello\n"
+    said = terminal.run("get 'a file' out/ -h h1 -q")
+    assert "ok in" not in said
+    assert [path.read_text() for path in (tmp_path / "out").glob("*/a file")] == ["hello\n"]
+    for host in ("h1", "h2"):
+        (six_hosts[host].account.home / "a file").unlink()
+
+
 def test_the_next_command_uses_the_connections_that_are_open(prompt: Open, six_hosts: SixHosts) -> None:
     log = six_hosts["h1"].server.log
     terminal = prompt()
