@@ -54,7 +54,13 @@ class Logins:
 
         ``connect_timeout`` (seconds) beats the inventory's.
         """
-        host = inventory.host(name)
+        host = self._ready(inventory.host(name), connect_timeout)
+        way = tuple(self._ready(hop, connect_timeout) for hop in host.jump)
+        return replace(host, jump=way) if way else host
+
+    def _ready(self, host: Host, connect_timeout: float | None) -> Host:
+        """One host, or one jump host on the way to it."""
+        name = host.name
         password = passphrase = None
         withheld = host.password_from is not None and name in self._refused
         if host.password_from is not None and not withheld:

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hostshell.core.events import Failure
 from hostshell.core.homes import Homes
 from hostshell.core.model import Host
 from hostshell.core.pacing import Endpoint, Pacing, endpoint_of
+from hostshell.core.turns import NewKey
 
 LEAST_CONNECT = 0.1  # seconds that a try of a connect has at least
 
@@ -35,6 +36,14 @@ class Entry:
     @property
     def endpoint(self) -> Endpoint:
         return endpoint_of(self.host)
+
+    def accept(self, offer: NewKey) -> None:
+        """A person has accepted this key, of the host itself or of one of its jump hosts."""
+        if offer.host == self.host.name:
+            self.host = replace(self.host, accepted_key=offer.key)
+        else:
+            way = (replace(hop, accepted_key=offer.key) if hop.name == offer.host else hop for hop in self.host.jump)
+            self.host = replace(self.host, jump=tuple(way))
 
 
 class Lineup:

@@ -120,6 +120,22 @@ class Host:
     environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
 
 
+def login_of(host: Host) -> Host:
+    """``host`` without what does not matter once a connection to it stands: limits, policies, where secrets are from.
+
+    Two hosts of which this is equal are served by the same connection.
+    """
+    return replace(
+        host,
+        connect_timeout=0.0,
+        host_keys=None,
+        accepted_key=None,
+        password_from=None,
+        passphrase_from=None,
+        jump=tuple(login_of(hop) for hop in host.jump) if host.jump else (),
+    )
+
+
 HOST_FIELD = "{host}"  # stands for the host's name in a task's texts
 
 

@@ -26,6 +26,8 @@ Endpoint: TypeAlias = tuple[str, int]
 
 def endpoint_of(host: Host) -> Endpoint:
     """What a connect to ``host`` meets first, and what pushes back when there are too many."""
+    if host.jump:
+        host = host.jump[0]
     return (host.address, host.port)
 
 

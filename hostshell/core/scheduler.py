@@ -177,8 +177,9 @@ class Scheduler:
         host, limit = entry.host, self._lineup.connect_limit(entry, now)
         if limit != host.connect_timeout:
             host = replace(host, connect_timeout=limit)
-        self._alarm(now + limit + CONNECT_SLACK, number, "connect")
-        actions.append(Begin(worker, number, host, job.task))
+        way = sum(hop.connect_timeout for hop in host.jump)  # each jump host has a limit of its own
+        self._alarm(now + limit + way + CONNECT_SLACK, number, "connect")
+        actions.append(Begin(worker, number, host, job.task, job.number))
 
     def _connected(self, number: int, now: float) -> None:
         turn = self._turns.get(number)
@@ -208,7 +209,7 @@ class Scheduler:
         self._leave(turn, now, reached=failure is not None and failure.kind in REACHED)
         actions.extend(Note(name, text) for text in report.notes)
         if report.password_refused:
-            actions.append(PasswordRefused(name))
+            actions.append(PasswordRefused(report.hop or name))
         if report.retriable and turn.halt is None:
             assert self._job is not None
             entry.failure = failure
@@ -351,15 +352,17 @@ class Scheduler:
             self._finish(turn.entry, status, actions, failure=failure)
             return
         name = turn.entry.host.name
-        self._parked[name] = NewKey(name, report.address, report.port, report.key, report.fingerprint)
+        whose = report.hop or name
+        self._parked[name] = NewKey(whose, report.address, report.port, report.key, report.fingerprint)
 
     def _ask(self, actions: list[Action]) -> None:
         """One question, once every other connect has settled."""
         waiting = self._connecting or self._lineup.anybody
         if self._parked and not self._asking and not waiting and not self._cancelled:
             self._asking = True
-            offers = sorted(self._parked.values(), key=lambda offer: self._entries[offer.host].order)
-            actions.append(Question(tuple(offers)))
+            names = sorted(self._parked, key=lambda name: self._entries[name].order)
+            # a jump host's key is one question, however many hosts are behind it
+            actions.append(Question(tuple(dict.fromkeys(self._parked[name] for name in names))))
 
     def _answer(self, accepted: frozenset[str], seconds: float, now: float, actions: list[Action]) -> None:
         if not self._asking:
@@ -370,13 +373,14 @@ class Scheduler:
         parked, self._parked = self._parked, {}
         for name, offer in parked.items():
             entry = self._entries[name]
-            if name in accepted:
+            if offer.host in accepted:
                 entry.begun = None
                 entry.spent = 0.0
-                entry.host = replace(entry.host, accepted_key=offer.key)
+                entry.accept(offer)
                 self._enqueue(entry, now, actions)
             else:
-                failure = Failure("hostkey", "its new host key was not accepted", "run it again to be asked again")
+                whose = "its new host key" if offer.host == name else f"the new host key of jump host {offer.host}"
+                failure = Failure("hostkey", f"{whose} was not accepted", "run it again to be asked again")
                 self._finish(entry, "unreachable", actions, failure=failure)
 
     # --- the end ---

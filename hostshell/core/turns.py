@@ -49,13 +49,17 @@ class Connected:
 
 @dataclass(frozen=True, slots=True)
 class KeyOffered:
-    """A turn ended because a person must first look at the host's key. ``key`` is "type base64"."""
+    """A turn ended because a person must first look at a key. ``key`` is "type base64".
+
+    ``hop``: the jump host whose key it is, "" for the host's own.
+    """
 
     turn: int
     address: str
     port: int
     key: str
     fingerprint: str
+    hop: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +67,8 @@ class Ended:
     """A turn has ended in its worker.
 
     ``retriable``: nothing ran, and the connect may succeed a moment later. ``password_refused``: the host said no to
-    its password. ``notes``: what a person should know although the turn went well.
+    its password. ``notes``: what a person should know although the turn went well. ``hop``: the jump host
+    which all that is about, "" for the host itself.
     """
 
     turn: int
@@ -75,6 +80,7 @@ class Ended:
     retriable: bool = False
     password_refused: bool = False
     notes: tuple[str, ...] = ()
+    hop: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +147,10 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class OpenConnection:
-    """A connection that is open: since when nobody uses it, in seconds, or whether a command is under way on it."""
+    """A connection that is open: since when nobody uses it, in seconds, or whether a command is under way on it.
+
+    ``via``: the jump hosts that it goes through, in order.
+    """
 
     host: str
     user: str
@@ -149,6 +158,7 @@ class OpenConnection:
     port: int
     idle: float
     busy: bool
+    via: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +174,13 @@ class Surveyed:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """Start a turn in a worker."""
+    """Start a turn in a worker. What a worker learned of jump hosts that are down holds for one ``job``."""
 
     worker: int
     turn: int
     host: Host
     task: Task
+    job: int = 0
 
 
 @dataclass(frozen=True, slots=True)

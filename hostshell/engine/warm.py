@@ -12,10 +12,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from functools import partial
 
-from hostshell.core.model import Host
+from hostshell.core.model import Host, login_of
 from hostshell.core.turns import OpenConnection
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.stopping import Stopper
@@ -78,7 +77,7 @@ class Warm:
             connection = self._of.get(host.name)
             if connection is None:
                 return None
-            if not (connection.alive and _same_login(connection.host, host)):
+            if not (connection.alive and login_of(connection.host) == login_of(host)):
                 self._discard(connection)
                 return None
             self._idle.pop(connection, None)
@@ -141,7 +140,8 @@ class Warm:
                 connection = self._of[name]
                 host, since = connection.host, self._idle.get(connection)
                 idle = 0.0 if since is None else max(0.0, now - since)
-                found.append(OpenConnection(name, host.user, host.address, host.port, idle, since is None))
+                via = tuple(hop.name for hop in host.jump)
+                found.append(OpenConnection(name, host.user, host.address, host.port, idle, since is None, via))
             if close:
                 for one in found:
                     if not one.busy:
@@ -251,15 +251,3 @@ class Warm:
         with self._lock:
             if connection in self._idle:  # else its turn notices, and gives it back
                 self._discard(connection)
-
-
-def _same_login(one: Host, other: Host) -> bool:
-    """Whether a connection made for ``one`` serves ``other``: limits and policies do not matter once it stands."""
-    plain = {
-        "connect_timeout": 0.0,
-        "host_keys": None,
-        "accepted_key": None,
-        "password_from": None,
-        "passphrase_from": None,
-    }
-    return replace(one, **plain) == replace(other, **plain)  # type: ignore[arg-type]  # fields of many types

@@ -148,7 +148,16 @@ class Turn:
             report = Ended(number, "cancelled")
         except NewHostKey as new:
             offer = new.offer
-            self._worker.outbox.put(KeyOffered(number, offer.address, offer.port, offer.line, offer.fingerprint))
+            self._worker.outbox.put(
+                KeyOffered(
+                    number,
+                    offer.address,
+                    offer.port,
+                    offer.line,
+                    offer.fingerprint,
+                    offer.host if offer.host != self.order.host.name else "",
+                )
+            )
             return
         except ConnectFailed as error:
             report = Ended(
@@ -157,6 +166,7 @@ class Turn:
                 failure=error.failure,
                 retriable=error.retriable,
                 password_refused=error.password_refused,
+                hop=error.hop,
             )
         except LinkLost as error:
             status: Status = "cancelled" if self.stopped() else "lost"
@@ -289,6 +299,7 @@ class Worker:
                 return False
             match order:
                 case Begin():
+                    self._connector.hops.new_job(order.job)
                     turn = Turn(self, order)
                     with self._lock:
                         self._turns[order.turn] = turn
@@ -308,6 +319,7 @@ class Worker:
                 case Survey(number, hosts, close):
                     self.outbox.put(Surveyed(number, self.warm.survey(hosts, close)))
                 case Forget():
+                    self._connector.close()
                     self._connector = Connector()
                     self.warm.clear()
                 case Quit():

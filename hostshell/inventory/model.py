@@ -27,8 +27,9 @@ from hostshell.core.model import (
 from hostshell.core.names import MOST_NAMES
 from hostshell.core.targets import Moment, parse_moment, unknown_host
 from hostshell.inventory.groups import Groups
+from hostshell.inventory.jumps import Ways
 from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
-from hostshell.inventory.settings import SETTINGS, Converted, display
+from hostshell.inventory.settings import SETTINGS, Converted, Jump, display
 
 BUILT_IN: Final = "built in"
 AS_TYPED: Final = "as typed"
@@ -63,6 +64,13 @@ class Inventory:
         # name to the sections that name it; an int alone where it is one, for that is most of them
         self._names: dict[str, int | tuple[int, ...] | None] = {}
         self._index(sections)
+        self._ways = Ways(self._place_of, self._jump_of)
+        self._hops: dict[str, Host] = {}
+        for layer in self._all_layers():
+            jump = layer.values.get("jump")
+            if jump is not None and isinstance(jump[0], Jump):
+                for hop in jump[0].hops[:1]:
+                    self._ways.to(hop)  # only these can lead round in a circle
 
     @classmethod
     def empty(cls) -> Inventory:
@@ -81,9 +89,7 @@ class Inventory:
 
     def secrets(self) -> Iterator[Secret]:
         """Every password that stands in the files themselves, so that nobody writes one down."""
-        layers = [section.layer for section in self._sections]
-        layers += [layer for group in self._groups for layer in self._groups.own_layers(group)]
-        for layer in (*layers, *self._defaults):
+        for layer in self._all_layers():
             value = layer.values.get("password")
             if value is not None and isinstance(value[0], SecretSource) and value[0].literal is not None:
                 yield value[0].literal
@@ -94,6 +100,10 @@ class Inventory:
         A leading ``~`` of `key` and `known_hosts` has become $HOME. Raises `TargetError` for a name that nobody knows.
         """
         chosen = self._choose(name)
+        way = tuple(self._hop(hop) for hop in self._ways.to(name)) if "jump" in chosen else ()
+        return self._made(name, chosen, way)
+
+    def _made(self, name: str, chosen: _Chosen, way: tuple[Host, ...] = ()) -> Host:
         return Host(
             name=name,
             address=_text(chosen, "address") or "",
@@ -106,6 +116,7 @@ class Inventory:
             keepalive=_number(chosen, "keepalive"),
             known_hosts=_at_home(_text(chosen, "known_hosts")),
             host_keys=cast("HostKeyPolicy | None", _text(chosen, "host_keys")),  # checked when it was read
+            jump=way,
         )
 
     def settings(self, name: str) -> list[Setting]:
@@ -146,12 +157,39 @@ class Inventory:
         yield from self._groups.layers(name)
         yield from self._defaults
 
-    def _choose(self, name: str) -> _Chosen:
-        """Key to (value, source): the strongest of each, with ``{host}`` replaced."""
+    def _all_layers(self) -> Iterator[Layer]:
+        """Every section with settings, of all files."""
+        yield from (section.layer for section in self._sections)
+        for group in self._groups:
+            yield from self._groups.own_layers(group)
+        yield from self._defaults
+
+    # --- jump hosts ---
+
+    def _hop(self, name: str) -> Host:
+        """A jump host as what is behind it needs it: the way to it is part of theirs."""
+        hop = self._hops.get(name)
+        if hop is None:
+            hop = self._hops[name] = self._made(name, self._choose(name, hop=True))
+        return hop
+
+    def _place_of(self, name: str) -> tuple[str, int]:
+        chosen = self._choose(name, hop=True)
+        return _text(chosen, "address") or "", int(_number(chosen, "port"))
+
+    def _jump_of(self, name: str) -> Jump | None:
+        value = self._choose(name, hop=True).get("jump")
+        return value[0] if value is not None and isinstance(value[0], Jump) else None
+
+    def _choose(self, name: str, *, hop: bool = False) -> _Chosen:
+        """Key to (value, source): the strongest of each, with ``{host}`` replaced.
+
+        A ``hop`` that the inventory does not know is an address, as with ssh.
+        """
         moment: Moment | None = None
         base = name
         if name not in self._names:
-            moment = parse_moment(name)
+            moment = parse_moment(name) or (Moment(None, name, None) if hop else None)
             if moment is None:
                 raise unknown_host(name, self)
             base = moment.address

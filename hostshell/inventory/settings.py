@@ -8,14 +8,25 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from hostshell.core.clean import clean
-from hostshell.core.errors import InventoryError, did_you_mean
+from hostshell.core.errors import InventoryError, TargetError, did_you_mean
 from hostshell.core.model import HOST_FIELD, HOST_KEY_POLICIES, Place, Secret, SecretSource
 from hostshell.core.names import check_address, check_user
+from hostshell.core.targets import parse_moment
 
-Converted: TypeAlias = str | int | float | SecretSource
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """The hops to a host as they are written: names of the inventory or ``user@address:port``; none for ``none``."""
+
+    hops: tuple[str, ...]
+    place: Place
+
+
+Converted: TypeAlias = str | int | float | SecretSource | Jump
 Check: TypeAlias = Callable[[str, Place], Converted]
 
 LONGEST_WAIT = 1_000_000.0  # seconds; what the system's own clocks and locks are sure to take
@@ -114,6 +125,25 @@ def _source(text: str, place: Place) -> SecretSource:
     raise bad(place, f"not a source of secrets: it is {_SOURCES}", "a password itself goes into `password`")
 
 
+def _jump(text: str, place: Place) -> Jump:
+    if text == "none":
+        return Jump((), place)
+    hops = tuple(hop.strip() for hop in text.split(","))
+    for hop in hops:
+        try:
+            if parse_moment(hop) is None:
+                check_address(hop)
+        except TargetError as error:
+            raise bad(place, f"bad jump host: {error.message}", error.hint) from None
+        except ValueError as error:
+            hint = "as in `jump = bastion` or `jump = user@b1:2222, b2`"
+            raise bad(place, f"bad jump host `{shown(hop)}`: {error}", hint) from None
+    twice = next((hop for at, hop in enumerate(hops) if hop in hops[:at]), None)
+    if twice is not None:
+        raise bad(place, f"the jump host {shown(twice)} stands there twice")
+    return Jump(hops, place)
+
+
 SETTINGS: dict[str, Check] = {
     "address": _address,
     "port": _port,
@@ -122,12 +152,13 @@ SETTINGS: dict[str, Check] = {
     "password_from": _source,
     "key": _path,
     "passphrase_from": _source,
+    "jump": _jump,
     "connect_timeout": _connect_timeout,
     "keepalive": _seconds,
     "known_hosts": _path,
     "host_keys": _host_keys,
 }
-LATER = ("jump", "encoding")  # named by the design, and not supported yet
+LATER = ("encoding",)  # named by the design, and not supported yet
 
 
 def display(value: Converted) -> str:
@@ -139,6 +170,8 @@ def display(value: Converted) -> str:
             return "ask"
         case SecretSource(kind=kind, argument=argument):
             return clean(f"{kind}:{argument}")
+        case Jump(hops=hops):
+            return clean(", ".join(hops)) or "none"
         case float():
             return f"{value:.9f}".rstrip("0").rstrip(".")
         case _:

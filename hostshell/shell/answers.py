@@ -125,7 +125,8 @@ def connections(session: Session, targets: Targets, width: int, colour: bool) ->
     data = []
     for one in found:
         address = f"[{one.address}]" if ":" in one.address else one.address
-        place = clean(f"{one.user}@{address}:{one.port}")
+        way = f" via {', '.join(one.via)}" if one.via else ""
+        place = clean(f"{one.user}@{address}:{one.port}{way}")
         rows.append((clean(one.host), place, "" if one.busy else duration(one.idle), "yes" if one.busy else ""))
         data.append(
             {
@@ -133,6 +134,7 @@ def connections(session: Session, targets: Targets, width: int, colour: bool) ->
                 "user": one.user,
                 "address": one.address,
                 "port": one.port,
+                "via": list(one.via),
                 "idle": None if one.busy else round(one.idle, 3),
                 "busy": one.busy,
             }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
+from functools import partial
 
 import paramiko
 
@@ -16,10 +17,11 @@ from hostshell.core.model import Host
 from hostshell.ssh.credentials import Keyring
 from hostshell.ssh.dial import dial
 from hostshell.ssh.failures import ConnectFailed, KeyOffer, NewHostKey, TurnStopped
+from hostshell.ssh.hops import Hops
 from hostshell.ssh.hostkeys import algorithm_order, decide
 from hostshell.ssh.keystore import KeyStores
 from hostshell.ssh.knownhosts import HostKey, Known
-from hostshell.ssh.link import Link, LinkFlood, tune
+from hostshell.ssh.link import Link, LinkFlood, Wire, tune
 from hostshell.ssh.login import Login
 from hostshell.ssh.offers import LISTS, algorithms, offered
 from hostshell.ssh.sessions import Sessions
@@ -32,13 +34,13 @@ logging.getLogger("paramiko").addHandler(logging.NullHandler())
 
 
 class Connection:
-    """An authenticated transport to one host, kept warm by its worker."""
+    """An authenticated transport to one host, kept warm by its worker. To a jump host no sessions are opened ahead."""
 
-    def __init__(self, host: Host, transport: Transport, link: Link) -> None:
+    def __init__(self, host: Host, transport: Transport, link: Link, *, jump_host: bool = False) -> None:
         self.host = host
         self.transport = transport
         self.link = link
-        self.sessions = Sessions(transport, host.connect_timeout)
+        self.sessions = Sessions(transport, host.connect_timeout, ahead=not jump_host)
         self.notes: list[str] = []
         self._told_of_command = False
 
@@ -68,27 +70,30 @@ class Connector:
     def __init__(self) -> None:
         self.keyring = Keyring()
         self.stores = KeyStores()
+        self.hops = Hops(partial(self.connect, jump_host=True))
 
-    def connect(self, host: Host, stopped: Stopper, trace: Trace = SILENT) -> Connection:
-        """Log in to ``host`` within its connect_timeout.
+    def close(self) -> None:
+        """End the connections to jump hosts, and with them what goes through them."""
+        self.hops.close()
+
+    def connect(self, host: Host, stopped: Stopper, trace: Trace = SILENT, *, jump_host: bool = False) -> Connection:
+        """Log in to ``host`` within its connect_timeout, through its jump hosts where it has some.
 
         ``stopped`` ends the attempt at once with `TurnStopped`. ``trace`` is told each step. Raises `ConnectFailed` or
-        `NewHostKey`.
+        `NewHostKey`. ``jump_host``: it is to be one for others.
         """
-        deadline = time.monotonic() + host.connect_timeout
         store = self.stores.of(host.known_hosts)
         known = store.lookup(host.address, host.port)
-        sock = dial(host.address, host.port, deadline, stopped, trace)
-        link = Link(sock, deadline)
+        wire, deadline = self._reach(host, stopped, trace)
+        link = Link(wire, deadline)
         try:
-            tune(sock, host.keepalive)
             transport = Transport(link)
             options = transport.get_security_options()
             options.key_types = algorithm_order(known, options.key_types)
         except (OSError, paramiko.SSHException):
             link.release()
             raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None
-        connection = Connection(host, transport, link)
+        connection = Connection(host, transport, link, jump_host=jump_host)
         try:
             with stopped.calling(link.close):
                 # paramiko's own limits stand behind ours: the link's deadline is the one that counts
@@ -103,6 +108,19 @@ class Connector:
             raise
         link.deadline = None
         return connection
+
+    def _reach(self, host: Host, stopped: Stopper, trace: Trace) -> tuple[Wire, float]:
+        """What carries the bytes, and when the login must be over (on `time.monotonic`)."""
+        if host.jump:
+            return self.hops.through(host, stopped, trace)
+        deadline = time.monotonic() + host.connect_timeout
+        sock = dial(host.address, host.port, deadline, stopped, trace)
+        try:
+            tune(sock, host.keepalive)
+        except OSError:
+            sock.close()
+            raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None
+        return sock, deadline
 
     def _shake(self, connection: Connection, patience: float, stopped: Stopper, trace: Trace) -> None:
         transport = connection.transport

@@ -13,7 +13,7 @@ from hostshell.core.events import Failure
 
 @dataclass(frozen=True, slots=True)
 class KeyOffer:
-    """A host key that nobody knows yet, to be shown to a person: ``line`` is "type base64"."""
+    """A host key that nobody knows yet, to be shown to a person: ``line`` is "type base64", ``host`` whose it is."""
 
     host: str
     address: str
@@ -23,13 +23,19 @@ class KeyOffer:
 
 
 class ConnectFailed(Exception):
-    """No connection could be made. ``retriable``: nothing ran and the same try may succeed a moment later."""
+    """No connection could be made. ``retriable``: nothing ran and the same try may succeed a moment later.
 
-    def __init__(self, failure: Failure, *, retriable: bool = False, password_refused: bool = False) -> None:
+    ``hop``: the jump host whose connection it was, "" for the host itself.
+    """
+
+    def __init__(
+        self, failure: Failure, *, retriable: bool = False, password_refused: bool = False, hop: str = ""
+    ) -> None:
         super().__init__(failure.message)
         self.failure = failure
         self.retriable = retriable
         self.password_refused = password_refused
+        self.hop = hop
 
 
 class NewHostKey(Exception):

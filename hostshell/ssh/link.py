@@ -10,6 +10,7 @@ import errno
 import socket
 import threading
 import time
+from typing import Protocol
 
 from hostshell.ssh.deadlines import DEADLINES, Alarm
 
@@ -26,12 +27,25 @@ _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux, tcp(7): it wears off
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
+class Wire(Protocol):
+    """What a `Link` needs of what carries it: a TCP socket, or a tunnel through another SSH connection."""
+
+    def setblocking(self, flag: bool, /) -> None: ...
+    def recv(self, size: int, /) -> bytes: ...
+    def sendall(self, data: bytes, /) -> None: ...
+    def setsockopt(self, level: int, name: int, value: int, /) -> None: ...
+    def shutdown(self, how: int, /) -> None: ...
+    def close(self) -> None: ...
+    def fileno(self) -> int: ...
+    def getpeername(self) -> object: ...
+
+
 class LinkFlood(OSError):
     """The server sent more before the end of the handshake than any honest one does."""
 
 
 class Link:
-    """One TCP connection, as a Transport wants it.
+    """One TCP connection (or what stands for one), as a Transport wants it.
 
     ``deadline`` (seconds on `time.monotonic`, None: no limit) ends the connection when it comes, however slowly bytes
     drip in: paramiko's own time-outs bound each step, never the sum. ``expired`` tells afterwards that it was the
@@ -40,7 +54,7 @@ class Link:
     until the one before is acknowledged, and a client that sends nothing meanwhile would let it wait for 40 ms.
     """
 
-    def __init__(self, sock: socket.socket, deadline: float | None = None, budget: int | None = SHAKE_BUDGET) -> None:
+    def __init__(self, sock: Wire, deadline: float | None = None, budget: int | None = SHAKE_BUDGET) -> None:
         # a blocking read costs one system call, and idle it costs nothing; `close` wakes it
         sock.setblocking(True)
         self._sock = sock

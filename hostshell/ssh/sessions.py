@@ -29,11 +29,12 @@ class Sessions:
     OpenSSH allows ten at once (MaxSessions) unless it is told otherwise: one is used, one waits.
     """
 
-    def __init__(self, transport: Transport, patience: float = 60.0) -> None:
+    def __init__(self, transport: Transport, patience: float = 60.0, *, ahead: bool = True) -> None:
         self.transport = transport
         self._patience = patience
         self._spare: SessionAsked | None = None
-        self._one_only = False  # this server would not open a second one beside the first
+        # this server would not open a second one beside the first; or none is ever wanted, as on a jump host
+        self._one_only = not ahead
 
     def ahead(self) -> None:
         """Ask for the session that the next `take` gives, unless there is one. Never fails: it may be done without."""

@@ -33,11 +33,15 @@ DIGESTS = (
     "hmac-sha2-512",
 )
 WINDOW = 2 * 1024 * 1024  # bytes of output that may wait unread, for a command
+REASON_LIMIT = 200  # bytes of a server's text that are kept
 LARGEST = 32 * 1024  # bytes of one message of output, as OpenSSH's own client asks for
 
 
 class SessionAsked:
-    """A session that the server was asked for: ``answered`` is set when it said yes or no, or the link ended."""
+    """A session that the server was asked for: ``answered`` is set when it said yes or no, or the link ended.
+
+    What `Transport.ask_tunnel` asks for is one as well.
+    """
 
     __slots__ = ("answered", "channel")
 
@@ -49,6 +53,11 @@ class SessionAsked:
     def opened(self) -> bool:
         """Whether the server said yes, and has not closed it since."""
         return bool(self.channel.active and not self.channel.closed)
+
+    @property
+    def refusal(self) -> tuple[int, str] | None:
+        """The reason's number (RFC 4254, section 5.1) and the server's text, once it has said no."""
+        return getattr(self.channel, "hostshell_refusal", None)
 
 
 class Transport(paramiko.Transport):
@@ -128,6 +137,18 @@ class Transport(paramiko.Transport):
 
     def ask_session(self, window: int = WINDOW) -> SessionAsked:
         """Ask for a session with a ``window`` (bytes) and do not wait. Where the link has ended, that is the answer."""
+        return self._ask_channel("session", window, b"")
+
+    def ask_tunnel(self, address: str, port: int) -> SessionAsked:
+        """Ask for a connection from the server to an endpoint (RFC 4254, section 7.2), as `ask_session` does."""
+        details = paramiko.Message()
+        details.add_string(address)
+        details.add_int(port)
+        details.add_string("127.0.0.1")  # where it comes from: of no use to anybody, and not to be made known
+        details.add_int(0)
+        return self._ask_channel("direct-tcpip", WINDOW, details.asbytes())
+
+    def _ask_channel(self, kind: str, window: int, details: bytes) -> SessionAsked:
         answered = threading.Event()
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]  # private
@@ -139,10 +160,11 @@ class Transport(paramiko.Transport):
             channel._set_window(window, LARGEST)  # type: ignore[attr-defined]  # private
         message = paramiko.Message()
         message.add_byte(cMSG_CHANNEL_OPEN)
-        message.add_string("session")
+        message.add_string(kind)
         message.add_int(number)
         message.add_int(window)
         message.add_int(LARGEST)
+        message.add_bytes(details)
         self._send_user_message(message)  # type: ignore[attr-defined]  # private
         if not self.is_active():  # its thread may have ended before it could see this event
             answered.set()
@@ -167,6 +189,14 @@ class Transport(paramiko.Transport):
             on_end, self.on_end = self.on_end, None
             if on_end is not None:
                 on_end()
+
+    def _parse_channel_open_failure(self, m: paramiko.Message) -> None:
+        # paramiko keeps the last one only, whoever asked: many ask at a time
+        channel = self._channels.get(m.get_int())  # type: ignore[attr-defined]  # private
+        if channel is not None:
+            channel.hostshell_refusal = (m.get_int(), m.get_binary()[:REASON_LIMIT].decode("utf-8", "replace"))
+        m.rewind()
+        super()._parse_channel_open_failure(m)  # type: ignore[misc]  # private
 
     def _parse_debug(self, m: paramiko.Message) -> None:
         """`Packets` has kept it; paramiko would only log it."""

@@ -9,6 +9,7 @@ import pytest
 from hostshell.core.events import Failure, Finished, Started, Summary
 from hostshell.core.homes import START_TRIES
 from hostshell.core.model import Host, Job, Run
+from hostshell.core.pacing import endpoint_of
 from hostshell.core.scheduler import CONNECT_SLACK, STOP_PATIENCE, Scheduler
 from hostshell.core.turns import (
     Action,
@@ -250,6 +251,39 @@ def test_one_question_lists_all_new_keys_once_every_other_connect_has_settled() 
     assert only(actions, Begin)[0].host.accepted_key == "ssh-ed25519 AAA"
     refused = finished(actions)["h1"]
     assert (refused.status, refused.error and refused.error.kind) == ("unreachable", "hostkey")
+
+
+def test_a_jump_hosts_new_key_is_one_question_for_all_hosts_behind_it() -> None:
+    way = (Host("b1", "b1"), Host("b2", "b2"))
+    hosts = tuple(Host(f"h{i}", f"h{i}", connect_timeout=10.0, jump=way) for i in range(3))
+    scheduler = ready(1)
+    turns = only(scheduler.handle(Submit(Job(hosts, Run("true"))), 0.0), Begin)
+    actions: list[Action] = []
+    for begin in turns:
+        offer = KeyOffered(begin.turn, "b2", 22, "ssh-ed25519 AAA", "SHA256:a", hop="b2")
+        actions = scheduler.handle(offer, 0.1)
+    assert [(one.host, one.fingerprint) for one in only(actions, Question)[0].offers] == [("b2", "SHA256:a")]
+    begun = only(scheduler.handle(Answer(frozenset({"b2"}), 1.0), 1.1), Begin)
+    assert len(begun) == 3
+    for begin in begun:
+        assert [hop.accepted_key for hop in begin.host.jump] == [None, "ssh-ed25519 AAA"]
+        assert begin.host.accepted_key is None
+
+
+def test_a_jump_host_has_a_connect_limit_of_its_own_and_is_the_endpoint_of_what_is_behind_it() -> None:
+    host = Host("h1", "h1", connect_timeout=10.0, jump=(Host("b1", "b1", connect_timeout=20.0),))
+    assert endpoint_of(host) == ("b1", 22)
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(Job((host,), Run("true"))), 0.0), Begin)[0]
+    assert only(scheduler.handle(Tick(), 31.9), Halt) == []
+    assert only(scheduler.handle(Tick(), 32.0), Halt)[0].turn == begin.turn
+
+
+def test_a_password_that_a_jump_host_refused_is_the_jump_hosts() -> None:
+    scheduler = ready(1)
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    refused = Ended(begin.turn, "unreachable", failure=Failure("auth", "no"), password_refused=True, hop="b1")
+    assert only(scheduler.handle(refused, 1.0), PasswordRefused) == [PasswordRefused("b1")]
 
 
 def test_the_time_to_answer_counts_for_no_limit() -> None:

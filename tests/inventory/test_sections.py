@@ -118,7 +118,11 @@ def test_a_password_becomes_a_secret_that_nothing_shows() -> None:
         ("password_from", "keyring:x", "`keyring:` needs a service and a user"),
         ("password_from", "keyring:/x", "`keyring:` needs a service and a user"),
         ("passphrase_from", "prompt", "not a source of secrets"),
-        ("jump", "bastion", "`jump` is not supported yet"),
+        ("jump", "a b", "bad jump host `a b`"),
+        ("jump", "b1,", "bad jump host"),
+        ("jump", "b1, b1", "the jump host b1 stands there twice"),
+        ("jump", "b1:port", "`port` is no port"),
+        ("jump", "-oProxyCommand=x", "bad jump host"),
         ("encoding", "latin-1", "`encoding` is not supported yet"),
         ("passphrase", "x", "unknown setting `passphrase`"),
         ("hosts", "h2", "`hosts` stands in [host:h1]"),
@@ -246,7 +250,7 @@ def test_every_setting_may_stand_in_every_kind_of_section(section: str) -> None:
 _header = st.sampled_from(
     ["host:h1", "host:web[1-3]", "group:g", "group:all", "defaults", "DEFAULT", "host:", "x", "host:-x", "group:a b"]
 )
-_key = st.sampled_from([*SETTINGS, "hosts", "groups", "jump", "adress", "\x1b"])
+_key = st.sampled_from([*SETTINGS, "hosts", "groups", "adress", "\x1b"])
 _value = st.sampled_from(
     [
         "h1",

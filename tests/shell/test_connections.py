@@ -43,7 +43,7 @@ def wired(tmp_path: Path, clean_home: Path) -> Iterator[Desk]:
     pool = Wired(
         OpenConnection("root@[::1]:2222", "root", "::1", 2222, 59.6, False),
         OpenConnection("web02", "www", "web02", 22, 0.314, False),
-        OpenConnection("h1", "deploy", "192.0.2.11", 2222, 4000.0, False),
+        OpenConnection("h1", "deploy", "192.0.2.11", 2222, 4000.0, False, ("b1",)),
         OpenConnection("web01", "www", "web01", 22, 0.0, True),
     )
     desk = Desk(inventory, pool=pool)
@@ -58,11 +58,11 @@ def open_there(desk: Desk) -> set[str]:
 
 def test_connections_are_shown_in_the_order_of_the_hosts_or_of_the_inventory(wired: Desk) -> None:
     assert wired("connections").out == (
-        "host             connected to            idle for    busy\n"
-        "h1               deploy@192.0.2.11:2222  1 h 06 min\n"
-        "web01            www@web01:22                        yes\n"
-        "web02            www@web02:22            0.31 s\n"
-        "root@[::1]:2222  root@[::1]:2222         60 s\n"
+        "host             connected to                   idle for    busy\n"
+        "h1               deploy@192.0.2.11:2222 via b1  1 h 06 min\n"
+        "web01            www@web01:22                               yes\n"
+        "web02            www@web02:22                   0.31 s\n"
+        "root@[::1]:2222  root@[::1]:2222                60 s\n"
         "4 connections\n"
     )
     assert [row["host"] for row in wired.data("connections web02,h2,h1 --json")] == ["web02", "h1"]
@@ -72,14 +72,14 @@ def test_connections_are_shown_in_the_order_of_the_hosts_or_of_the_inventory(wir
     wired("use -h db01")
     assert wired("connections").out.endswith("4 connections\n")  # whatever the default targets are
     assert wired.data("connections web01 --json") == [
-        {"host": "web01", "user": "www", "address": "web01", "port": 22, "idle": None, "busy": True}
+        {"host": "web01", "user": "www", "address": "web01", "port": 22, "via": [], "idle": None, "busy": True}
     ]
 
 
 def test_connections_on_a_narrow_terminal_are_blocks(wired: Desk) -> None:
     said, _ = answers.connections(wired.session, Targets(("h1,web01",)), 20, False)
     assert said.text == (
-        "host: h1\nconnected to:\n  deploy@192.0.2.11:2222\nidle for: 1 h 06 min\n\n"
+        "host: h1\nconnected to:\n  deploy@192.0.2.11:2222\n  via b1\nidle for: 1 h 06 min\n\n"
         "host: web01\nconnected to:\n  www@web01:22\nbusy: yes\n\n2 connections\n"
     )
 

@@ -119,6 +119,17 @@ def test_a_session_is_asked_for_as_paramiko_does_it() -> None:
     assert "self.active = 1" in inspect.getsource(Channel._set_remote_channel)
 
 
+def test_a_tunnel_is_woken_and_a_refusal_told_by_what_paramiko_calls() -> None:
+    plain = paramiko.Transport
+    assert list(inspect.signature(plain._parse_channel_open_failure).parameters) == ["self", "m"]
+    assert "MSG_CHANNEL_OPEN_FAILURE: self._parse_channel_open_failure" in inspect.getsource(plain.__init__)
+    waiting = inspect.getsource(Channel._wait_for_send_window)
+    assert "if self.closed or self.eof_sent:" in waiting
+    assert "self.out_buffer_cv.wait(timeout)" in waiting
+    assert "if self.eof_sent:" in inspect.getsource(Channel._send_eof)
+    assert hasattr(Channel(0), "lock")
+
+
 def test_the_handshake_ends_with_an_event_whatever_becomes_of_it() -> None:
     assert list(inspect.signature(paramiko.Transport.start_client).parameters) == ["self", "event", "timeout"]
     assert "self.completion_event.set()" in inspect.getsource(paramiko.Transport.run)
