@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import atexit
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -123,6 +124,7 @@ def _main(argv: Sequence[str]) -> int:
         from hostshell.shell.demo import demo
 
         return demo(options)
+    gc.disable()  # while modules and the inventory are loaded there is no garbage to be found
     start = not _answers_only(options.command)
     if start:
         from hostshell.engine import process

@@ -19,7 +19,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 
-from hostshell.engine import orphans
+from hostshell.engine import forked, orphans
 
 _PRELOAD = "hostshell.engine.worker"
 # a forkserver keeps the environment that it was started in; a worker is to have ours of now
@@ -110,14 +110,26 @@ def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: s
 
 
 def prepare() -> None:
-    """Start the forkserver: it imports paramiko while we read the inventory. Returns at once; `start` does it too."""
+    """Start the forkserver: it imports paramiko while we read the inventory. Returns at once; `start` does it too.
+
+    For a program that is all ours, before it has threads: where it can, the forkserver is a fork of it, which has
+    loaded already what both need.
+    """
     global _folder
     with _starting:
         if isinstance(context(), multiprocessing.context.ForkServerContext):
-            with _not_from_here(), _no_main_module():
-                resource_tracker.ensure_running()
             if _folder is None:
                 _folder = _Folder()
+            if forked.may_fork():
+                from hostshell.core import turns  # noqa: F401  # both need it
+
+                forked.no_tracker()
+                folder = _folder.path
+                with _no_main_module(), _no_interrupt(), forked.in_place_of_a_start(lambda: orphans.remove(folder)):
+                    forkserver.ensure_running()
+                return
+            with _not_from_here(), _no_main_module():
+                resource_tracker.ensure_running()
             with _not_from_here(), _no_main_module(), _no_interrupt(), _folder.named():
                 forkserver.ensure_running()
 

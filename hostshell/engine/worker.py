@@ -357,6 +357,7 @@ def main(pipe: Pipe, number: int, orphaned: Callable[[], None] = lambda: None) -
         os.dup2(devnull, 0)  # nothing here may read the person's keyboard
         os.close(devnull)
     gc.freeze()
+    gc.enable()
     try:
         if not Worker(pipe, number, Warm(raise_descriptor_limit())).serve():
             orphaned()

@@ -43,6 +43,7 @@ def launch(
     )
     # the inventory lives as long as this process: to look through it for garbage would hold up a Tab among 10,000 names
     gc.freeze()
+    gc.enable()
     with session:
         if start:
             session.start()

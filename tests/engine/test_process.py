@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import multiprocessing.util
 import subprocess
 import sys
 import textwrap
+from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,19 @@ def test_a_module_in_the_current_folder_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
     assert done.returncode == 4, done.stderr
     assert "connection refused" in done.stderr
+
+
+def test_a_module_in_the_current_folder_is_not_run_by_the_forked_helper(tmp_path: Path) -> None:
+    (tmp_path / "paramiko.py").write_text("open('ran', 'a')\nraise SystemExit\n")
+    done = subprocess.run(  # with -m Python looks for modules in the current folder first
+        [sys.executable, "-m", "hostshell", "batch_run", "-h", "u@127.0.0.1:1", "-cmd", "true"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert not (tmp_path / "ran").exists()
+    assert done.returncode == 4, done.stderr
 
 
 def test_an_unguarded_script_is_run_once(tmp_path: Path) -> None:
@@ -90,3 +105,62 @@ def test_a_second_run_while_one_is_open_is_an_error_and_leaves_the_first_alone()
         assert isinstance(list(first)[-1], Summary)
     finally:
         pool.close()
+
+
+def test_the_private_names_that_a_forked_helper_stands_on_are_there() -> None:
+    assert "util.spawnv_passfds(exe, args, fds_to_pass)" in inspect.getsource(forkserver.ForkServer.ensure_running)
+    assert "args += ['-c', cmd]" in inspect.getsource(forkserver.ForkServer.ensure_running)
+    tracker = inspect.getsource(resource_tracker.ResourceTracker.ensure_running)
+    assert "self._fd is not None" in tracker
+    assert "self._check_alive()" in tracker
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there is the helper a fork: see engine/forked.py")
+def test_the_command_line_forks_its_helper_which_keeps_nothing_of_what_is_open(tmp_path: Path) -> None:
+    (tmp_path / "held").write_text("x")
+    code = textwrap.dedent(
+        """
+        import os, signal, sys
+        from hostshell.engine import process
+        kept = open("held")
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        process.prepare()
+        from multiprocessing import forkserver
+        helper = forkserver._forkserver._forkserver_pid
+        worker, pipe = process.start(0)
+        pipe.recv_bytes()  # it is ready
+        for pid in (helper, worker.pid):
+            folder = f"/proc/{pid}"
+            held = [os.readlink(f"{folder}/fd/{name}") for name in os.listdir(f"{folder}/fd")]
+            status = dict(line.split(":", 1) for line in open(f"{folder}/status"))
+            caught = int(status["SigCgt"], 16) >> signal.SIGTERM - 1 & 1
+            parent = os.getpid() if pid == helper else helper
+            print(any(path.endswith("held") for path in held), caught, int(status["PPid"]) == parent)
+        children = open(f"/proc/self/task/{os.getpid()}/children").read().split()
+        print(children == [str(helper)])
+        pipe.close()
+        worker.join(10)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stdout.splitlines() == ["False 0 True", "False 0 True", "True"], done.stderr
+    assert done.stderr == ""
+
+
+def test_a_program_with_threads_is_not_forked(tmp_path: Path) -> None:
+    code = textwrap.dedent(
+        """
+        import sys, threading
+        from hostshell.engine import process
+        import hostshell.engine.forked as forked
+        forked.in_place_of_a_start = None  # an error if it is used
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        process.prepare()
+        worker, pipe = process.start(0)
+        pipe.recv_bytes()
+        pipe.close()
+        worker.join(10)
+        """
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
