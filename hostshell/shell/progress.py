@@ -1,4 +1,4 @@
-"""One line for a whole copy: bytes, rate, time left, hosts done. Drawn on a terminal only.
+"""How far a copy is: one line for the whole job, and with few hosts a bar for each. Drawn on a terminal only.
 
 Imports core only.
 """
@@ -6,50 +6,99 @@ Imports core only.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from hostshell.core.clean import clean
 from hostshell.core.events import Progress
-from hostshell.shell.screen import Screen
+from hostshell.shell.columns import columns, cut
+from hostshell.shell.screen import NARROW, Screen
 from hostshell.shell.summary import duration
 
 REDRAW = 0.1  # seconds between two drawings
+MOST_BARS = 4  # hosts that have a bar each; of more one would look at the sum only
+SHARE_OF_ROWS = 3  # the bars and the line take no more than one row of so many: what hosts say is more
+BAR = 20  # columns
+MOST_OF_A_NAME = 20  # columns
+SPAN = 5.0  # seconds over which a rate is taken: a host that slows down is to be seen soon
+LEAST = 0.5  # seconds before which there is no rate worth a word
+
+
+class Flow:
+    """How fast a number grows, over the last seconds."""
+
+    def __init__(self, now: float) -> None:
+        self._samples = deque([(now, 0)])
+
+    def add(self, now: float, total: int) -> None:
+        """It is ``total`` by now."""
+        samples = self._samples
+        samples.append((now, total))
+        while len(samples) > 2 and samples[1][0] <= now - SPAN:
+            samples.popleft()
+
+    def rate(self, now: float) -> float:
+        """A second; 0 where that cannot be said."""
+        then, before = self._samples[0]
+        return max(0.0, (self._samples[-1][1] - before) / (now - then)) if now - then > LEAST else 0.0
 
 
 class ProgressLine:
-    """Adds up what the hosts of one job have done, and draws it."""
+    """Adds up what the hosts of one job have done, and draws it. ``hosts`` are their names."""
 
-    def __init__(self, screen: Screen, hosts: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, screen: Screen, hosts: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._screen = screen
-        self._hosts = hosts
+        self._hosts = len(hosts)
         self._done = 0
         self._clock = clock
-        self._begun = clock()
+        now = clock()
         self._drawn = 0.0
+        self._flow = Flow(now)
         self._bytes: dict[str, tuple[int, int]] = {}
         self._path = ""
+        self._bars = {host: _Bar(host, now) for host in hosts} if self._hosts <= MOST_BARS else {}
 
     def moved(self, event: Progress) -> None:
         """A copy has moved on."""
+        now = self._clock()
         self._bytes[event.host] = (event.bytes, event.total)
         self._path = event.path
-        now = self._clock()
+        self._flow.add(now, sum(done for done, _ in self._bytes.values()))
+        bar = self._bars.get(event.host)
+        if bar is not None:
+            bar.moved(event, now)
         if now - self._drawn >= REDRAW:
-            self._drawn = now
-            self._screen.status(self.text(self._screen.width - 1))
+            self._draw(now)
 
-    def host_done(self) -> None:
-        """One host has ended."""
+    def host_done(self, host: str) -> None:
+        """One host has ended: it has no bar any more."""
         self._done += 1
+        self._bars.pop(host, None)
 
-    def text(self, room: int | None = None) -> str:
+    def again(self) -> None:
+        """What is left is drawn again at once, below a line that was just written."""
+        if self._bytes and self._done < self._hosts:
+            self._draw(self._clock())
+
+    def _draw(self, now: float) -> None:
+        self._drawn = now
+        self._screen.status(*self.rows(self._screen.width - 1, self._screen.height))
+
+    def rows(self, room: int, height: int) -> list[str]:
+        """The rows for a terminal of ``height`` rows with a ``room`` of so many columns: the bars, then the sum."""
+        if not self._bars or room < NARROW or (len(self._bars) + 1) * SHARE_OF_ROWS > height:
+            return [self.text(room)]
+        now = self._clock()
+        names = max(min(MOST_OF_A_NAME, columns(host)) for host in self._bars)
+        return [*(bar.text(now, names) for bar in self._bars.values()), self.text(room, path=False)]
+
+    def text(self, room: int | None = None, *, path: bool = True) -> str:
         """``12.0 MB of 60.0 MB, 20%, 10.1 MB/s, 5 s left, 2 of 6 hosts  NAME``; less in a ``room`` of few columns."""
         done = sum(one for one, _ in self._bytes.values())
         known = sum(total for _, total in self._bytes.values())
         if self._bytes and len(self._bytes) < self._hosts:
             known = known * self._hosts // len(self._bytes)  # hosts that have not begun will have about as much to do
-        seconds = self._clock() - self._begun
-        rate = done / seconds if seconds > 0.5 else 0.0
+        rate = self._flow.rate(self._clock())
         amount = f"{size(done)} of {size(known)}"
         share = f"{min(100, done * 100 // known)}%" if known else ""
         speed = f"{size(rate)}/s" if rate else ""
@@ -60,8 +109,35 @@ class ProgressLine:
         for parts in ((amount, share, speed, left, hosts), (amount, share, left, hosts), (share, left, hosts)):
             text = ", ".join(filter(None, parts))
             if room is None or len(text) <= room:
-                return f"{text}  {clean(self._path)}"  # of the path as much as there is room for
+                return f"{text}  {clean(self._path)}" if path else text  # of the path as much as there is room for
         return ", ".join(filter(None, (share or amount, hosts)))
+
+
+class _Bar:
+    """One host's row."""
+
+    def __init__(self, host: str, now: float) -> None:
+        self._host = clean(host)
+        self._flow = Flow(now)
+        self._last: Progress | None = None
+
+    def moved(self, event: Progress, now: float) -> None:
+        """Its copy has moved on."""
+        self._last = event
+        self._flow.add(now, event.bytes)
+
+    def text(self, now: float, names: int) -> str:
+        """``web01 [########............]  40%, 12.0 MB, 3.1 MB/s  NAME``; the host's name in so many columns."""
+        name = cut(self._host, names)
+        name += " " * (names - columns(name))
+        event = self._last
+        if event is None:
+            return f"{name} [{'.' * BAR}]"
+        done = min(1.0, event.bytes / event.total) if event.total else 0.0
+        bar = ("#" * int(done * BAR)).ljust(BAR, ".")
+        rate = self._flow.rate(now)
+        speed = f", {size(rate)}/s" if rate else ""
+        return f"{name} [{bar}] {int(done * 100):3d}%, {size(event.bytes)}{speed}  {clean(event.path)}"
 
 
 def size(number: float) -> str:

@@ -48,7 +48,7 @@ class Live:
             case Block():
                 self._block(event)
             case Started(_, _, hosts):
-                self._progress = ProgressLine(self._screen, len(hosts))
+                self._progress = ProgressLine(self._screen, hosts)
             case Progress():
                 if self._progress is not None:
                     self._progress.moved(event)
@@ -83,10 +83,12 @@ class Live:
     def _finished(self, event: Finished) -> None:
         self._lines.ended(event)
         if self._progress is not None:
-            self._progress.host_done()
+            self._progress.host_done(event.host)
         if self._each and event.status == "ok":
             screen = self._screen
             screen.err(f"{self._prefix(event.host)[1]}{screen.paint(self._each, DIM)} ({duration(event.seconds)})\n")
+            if self._progress is not None:
+                self._progress.again()
 
     def _end(self, event: Summary) -> None:
         self._lines.write(event, quiet=self._quiet)

@@ -18,9 +18,10 @@ from hostshell.shell.columns import broken, columns, cut
 
 LEAST_ROOM = 10  # columns below which there is no use in breaking lines
 NARROW = 60  # columns below which even what one may want to copy or to search for is broken between words
+FEW_ROWS = 24  # of a terminal that does not tell
 DUMB = ("", "dumb", "unknown")  # values of TERM for a terminal that knows no control sequence
-# The status line ends with the cursor at its first column: a terminal that is made narrower and breaks the line into
-# several keeps the cursor at the first of them, and one that does not keeps it there as well. All below is ours.
+# The status ends with the cursor at the first column of its first row: a terminal that is made narrower and breaks that
+# row into several keeps the cursor at the first of them, and one that does not keeps it there too. All below is ours.
 _CLEAR_STATUS = "\r\x1b[J"
 _NAME_COLOURS = ("36", "32", "33", "35", "34", "96", "92", "93", "95", "94")
 BOLD, DIM, RED, YELLOW, GREEN = "1", "2", "31", "33", "32"
@@ -50,7 +51,7 @@ class Screen:
         self._out = out if out is not None else sys.stdout
         self._err = err if err is not None else sys.stderr
         self._environ = environ
-        self._status = ""
+        self._status: tuple[str, ...] = ()
         self.choose_colour(colour)
 
     def choose_colour(self, colour: bool | None) -> None:
@@ -77,12 +78,20 @@ class Screen:
     @property
     def width(self) -> int:
         """Columns of the terminal, asked for each time: it may be resized, and any of the streams may be a file."""
+        return self._size().columns
+
+    @property
+    def height(self) -> int:
+        """Rows of the terminal."""
+        return self._size().lines
+
+    def _size(self) -> os.terminal_size:
         for stream in (self._err, self._out):
             with contextlib.suppress(OSError, ValueError):  # no terminal; no file at all
-                found = os.get_terminal_size(stream.fileno()).columns
-                if found:
-                    return found
-        return shutil.get_terminal_size().columns
+                found = os.get_terminal_size(stream.fileno())
+                if found.columns:
+                    return os.terminal_size((found.columns, found.lines or FEW_ROWS))
+        return shutil.get_terminal_size()
 
     def narrow(self, text: str) -> bool:
         """Whether ``text`` is too long for standard error, which is a terminal narrower than most."""
@@ -120,20 +129,21 @@ class Screen:
         self._clear()
         self._write(self._err, text)
 
-    def status(self, text: str) -> None:
-        """Show ``text`` as the last line until the next write; nothing where `interactive` is false."""
+    def status(self, *texts: str) -> None:
+        """Show ``texts`` as the last rows until the next write; nothing where `interactive` is false."""
         if not self.interactive:
             return
         encoding = self._err.encoding or "utf-8"  # an escape for what it cannot say is longer than the character
-        text = text.encode(encoding, "backslashreplace").decode(encoding)
-        text = cut(text, max(1, self.width - 1))
-        if text != self._status:
-            self._status = text
-            self._write(self._err, f"{_CLEAR_STATUS}{text}\r")
+        room = max(1, self.width - 1)
+        rows = tuple(cut(text.encode(encoding, "backslashreplace").decode(encoding), room) for text in texts)
+        if rows != self._status:
+            self._status = rows
+            back = f"\x1b[{len(rows) - 1}A" if len(rows) > 1 else ""
+            self._write(self._err, "{}{}\r{}".format(_CLEAR_STATUS, "\r\n".join(rows), back))
 
     def _clear(self) -> None:
         if self._status:
-            self._status = ""
+            self._status = ()
             self._write(self._err, _CLEAR_STATUS)
 
     def done(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hostshell.core.events import Block, Event, Failure, Finished, Progress, Started, Summary
 from hostshell.core.turns import Note
 from hostshell.shell.gather import PIECE, Gatherer
-from hostshell.shell.progress import ProgressLine, size
+from hostshell.shell.progress import Flow, ProgressLine, size
 from hostshell.shell.render import Gathered, Json, Live
 from hostshell.shell.screen import OutputClosed, OutputFailed, Screen
 from hostshell.shell.summary import duration
@@ -129,10 +129,64 @@ def test_no_status_line_is_drawn_into_a_pipe() -> None:
 
 def test_progress_says_bytes_rate_time_left_and_hosts() -> None:
     now = [0.0]
-    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), 2, clock=lambda: now[0])
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "b"), clock=lambda: now[0])
     now[0] = 2.0
     line.moved(Progress(1, "a", "big.bin", 20_000_000, 50_000_000))
     assert line.text() == "20.0 MB of 100.0 MB, 20%, 10.0 MB/s, 8.00 s left, 0 of 2 hosts  big.bin"
+
+
+def test_with_few_hosts_each_has_a_bar_above_the_sum() -> None:
+    now = [0.0]
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "web01"), clock=lambda: now[0])
+    now[0] = 2.0
+    line.moved(Progress(1, "web01", "dir/\x1b]0;big.bin", 20_000_000, 50_000_000))
+    waits = "a     [....................]"
+    assert line.rows(79, 24) == [
+        waits,
+        "web01 [########............]  40%, 20.0 MB, 10.0 MB/s  dir/^[]0;big.bin",
+        "20.0 MB of 100.0 MB, 20%, 10.0 MB/s, 8.00 s left, 0 of 2 hosts",
+    ]
+    assert len(line.rows(79, 8)) == 1  # of a low terminal more is left to what hosts say
+    assert len(line.rows(39, 24)) == 1
+    line.host_done("web01")
+    assert line.rows(79, 24)[:-1] == [waits.replace("a    ", "a")]
+
+
+def test_many_hosts_have_the_sum_alone() -> None:
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "b", "c", "d", "e"))
+    line.moved(Progress(1, "a", "x", 1, 2))
+    assert len(line.rows(79, 60)) == 1
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    flow = Flow(0.0)
+    for second in range(1, 11):
+        flow.add(second, second * 100)
+    flow.add(15.0, 1000)
+    assert flow.rate(15.0) == 0
+    assert Flow(0.0).rate(0.1) == 0
+
+
+def test_bars_are_drawn_again_below_the_line_of_a_host_that_has_ended() -> None:
+    err = Terminal()
+    view = Live(Screen(io.StringIO(), err, environ={"TERM": "xterm"}), each="sent")
+    view.show(Started(1, "put", ("a", "b")))
+    view.show(Progress(1, "a", "x", 1, 2))
+    view.show(Progress(1, "b", "x", 1, 2))
+    view.show(Finished(1, "a", "ok"))
+    after = err.getvalue().partition("sent")[2]
+    assert "b [####" in after
+    assert "1 of 2 hosts" in after
+    assert "a [" not in after
+
+
+def test_json_has_every_progress_event_and_a_pipe_has_nothing_of_it() -> None:
+    out, err = io.StringIO(), io.StringIO()
+    for view in (Json(Screen(out, err)), Live(Screen(io.StringIO(), err))):
+        view.show(Started(1, "put", ("a",)))
+        view.show(Progress(1, "a", "x", 1, 2))
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["started", "progress"]
+    assert err.getvalue() == ""
 
 
 def test_a_reader_that_has_gone_is_told_apart_from_other_errors() -> None:

@@ -288,10 +288,16 @@ def test_a_resize_during_a_copy_leaves_no_remains_of_its_progress(
             relay.freeze()
             row = next(row for row in terminal.drawn() if "0 of 1 hosts" in row)
             assert len(row) < 80
+            bar = next(row for row in terminal.drawn() if re.match(r"h1 \[#*\.+\] +\d+%, .*MB", row))
+            assert len(bar) < 80
             terminal.resize(20, rewraps=rewraps)
             relay.thaw()
-            terminal.wait(lambda: any(re.fullmatch(r"\d+%, 0 of 1 hosts", row) for row in terminal.drawn()), "progress")
-            assert "MB" not in terminal.text()  # the one of before has gone
+
+            def is_narrow() -> bool:
+                shown = [row for row in terminal.drawn() if row and ("%" in row or "[" in row or "MB" in row)]
+                return len(shown) == 1 and re.fullmatch(r"\d+%, 0 of 1 hosts", shown[0]) is not None
+
+            terminal.wait(is_narrow, "progress in one row, and nothing of what was drawn before")
             terminal.wait_for("1 ok in ")
             terminal.wait_for_prompt()
             assert "%" not in terminal.text()
@@ -555,6 +561,27 @@ def test_a_status_line_takes_one_row_whatever_is_in_it(encoding: str, text: str)
     os.close(master)
 
 
+@pytest.mark.parametrize("above", [0, 3, 10])
+def test_several_rows_of_status_leave_nothing_behind_wherever_on_the_screen_they_stood(above: int) -> None:
+    screen, master = on_a_pty("utf-8", 20)
+    screen.err("".join(f"line {number}\n" for number in range(above)))
+    drawn = pyte.Screen(20, 5)
+    stream = pyte.ByteStream(drawn)
+    for rows in (("a" * 50, "b", "c"), ("d", "e"), ("f",), ("g", "h", "i")):
+        screen.status(*rows)
+        stream.feed(os.read(master, 65536))
+        shown = [row.rstrip() for row in drawn.display if row.strip()]
+        assert shown[-len(rows) :] == [row[:19] for row in rows]
+        assert all(row.startswith("line ") for row in shown[: -len(rows)])
+        assert (drawn.cursor.y, drawn.cursor.x) == (len(shown) - len(rows), 0)
+    screen.err("line last\n")
+    stream.feed(os.read(master, 65536))
+    shown = [row.rstrip() for row in drawn.display if row.strip()]
+    before = [f"line {number}" for number in range(above)]
+    assert shown == [*before[max(0, above - len(shown) + 1) :], "line last"]
+    os.close(master)
+
+
 def test_the_width_is_that_of_the_terminal_when_standard_output_is_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")  # as it was when the shell began
     screen, master = on_a_pty("utf-8", 33)
@@ -573,7 +600,7 @@ def test_the_width_is_that_of_the_terminal_when_standard_output_is_a_file(monkey
 )
 def test_progress_says_the_most_needed_where_there_is_little_room(room: int, text: str) -> None:
     now = [0.0]
-    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), 2, clock=lambda: now[0])
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "b"), clock=lambda: now[0])
     now[0] = 2.0
     line.moved(Progress(1, "a", "big.bin", 20_000_000, 50_000_000))
     assert line.text(room) == text
