@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from hostshell.core.events import Event, Failure, Finished, Kind, Output, Progress, Started, Status, Stream, Summary
-    from hostshell.core.model import Get, Host, HostKeyPolicy, Job, Ping, Put, Run
+    from hostshell.core.model import Get, Host, HostKeyPolicy, Job, Login, Ping, Put, Run, Secret
     from hostshell.core.settings import Settings
     from hostshell.core.targets import Targets
     from hostshell.core.turns import NewKey, OpenConnection
@@ -40,6 +40,7 @@ __all__ = [
     "Job",
     "Kind",
     "LocalFileError",
+    "Login",
     "NewKey",
     "OpenConnection",
     "Output",
@@ -47,6 +48,7 @@ __all__ = [
     "Progress",
     "Put",
     "Run",
+    "Secret",
     "SecretError",
     "Session",
     "Settings",
@@ -65,7 +67,7 @@ _ROOMS = {
         "EngineError HostshellError InventoryError LocalFileError SecretError TargetError UsageError"
     ),
     "hostshell.core.events": "Event Failure Finished Kind Output Progress Started Status Stream Summary",
-    "hostshell.core.model": "Get Host HostKeyPolicy Job Ping Put Run",
+    "hostshell.core.model": "Get Host HostKeyPolicy Job Login Ping Put Run Secret",
     "hostshell.core.settings": "Settings",
     "hostshell.core.targets": "Targets",
     "hostshell.core.turns": "NewKey OpenConnection",

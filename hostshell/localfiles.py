@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hostshell.core.errors import LocalFileError
-from hostshell.core.model import HOST_FIELD, Get, Put, Task
+from hostshell.core.model import HOST_FIELD, Get, Login, Put, Task
 from hostshell.core.paths import expand_home, local_destination, local_layout
 
 
@@ -20,7 +20,24 @@ def absolute(task: Task) -> Task:
     if not isinstance(task, (Put, Get)):
         return task
     local = local_layout(task.local) if isinstance(task, Get) else task.local
-    return replace(task, local=os.path.join(os.getcwd(), expand_home(local, os.path.expanduser("~"))))
+    return replace(task, local=absolute_path(local))
+
+
+def absolute_path(path: str) -> str:
+    """``path`` with a leading ``~/`` replaced, from the root on."""
+    return os.path.join(os.getcwd(), expand_home(path, os.path.expanduser("~")))
+
+
+def check_key(login: Login) -> Login:
+    """``login`` with a key that is there, before any host is touched; what is in it the workers find out."""
+    if login.key is None:
+        return login
+    try:
+        with Path(path := absolute_path(login.key)).open("rb"):
+            return replace(login, key=path)
+    except OSError as error:
+        reason = str(error.strerror or error).lower()
+        raise LocalFileError(f"cannot read the key {login.key}: {reason}", "nothing was run") from None
 
 
 def check_sources(task: Put, names: Sequence[str]) -> None:

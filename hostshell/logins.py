@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from hostshell.core.errors import SecretError
-from hostshell.core.model import Host, HostKeyPolicy, Secret, SecretSource
+from hostshell.core.errors import SecretError, UsageError
+from hostshell.core.model import DEFAULT_PORT, Host, HostKeyPolicy, Login, Secret, SecretSource
+from hostshell.core.names import check_port, check_user
+from hostshell.core.targets import parse_moment
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret, SecretDesk
+
+NOTHING_SAID = Login()
 
 
 class Logins:
@@ -33,36 +37,68 @@ class Logins:
         self._host_keys = host_keys
         self._default_host_keys = default_host_keys
         self._desk = SecretDesk(ask)
-        self._refused: set[str] = set()
+        self._ask = ask
+        self._typed: list[Secret] = []  # given for one job only, and never to be written down
+        self._offered: dict[str, str | None] = {}  # host to the user whose password the inventory knows
+        self._refused: set[tuple[str, str]] = set()  # host and user
 
     def refused(self, name: str) -> None:
         """A host has said no to its password: it is not offered there again."""
-        self._refused.add(name)
+        user = self._offered.get(name)
+        if user is not None:
+            self._refused.add((name, user))
+
+    def asked(self, login: Login) -> Login:
+        """``login`` with its password, asked for where it is to be. Raises `SecretError` and `UsageError`."""
+        try:
+            check_user(login.user or "root")
+            check_port(login.port or DEFAULT_PORT)
+        except ValueError as error:
+            raise UsageError(f"cannot log in like that: {error}") from None
+        password = login.password
+        if login.ask_password and password is None:
+            if self._ask is None:
+                what = "-k asks for a password, and there is no terminal to ask at"
+                raise SecretError(what, "`password_from` in the inventory works without a person")
+            whose = f" of {login.user}" if login.user else ""
+            try:
+                password = Secret(self._ask(f"Password{whose}: "))
+            except (EOFError, KeyboardInterrupt):
+                raise SecretError("no password was given; nothing was run") from None
+        if password is not None and password not in self._typed:
+            self._typed.append(password)
+        return replace(login, password=password)
 
     def forget(self) -> None:
         """Ask again for what was asked, and offer again what was refused."""
         self._desk.forget()
         self._refused.clear()
+        self._typed.clear()
 
     def secrets(self) -> Iterator[str]:
         """What has been got so far, so that none of it is ever written down."""
-        for secret in self._desk.known():
+        for secret in (*self._desk.known(), *self._typed):
             yield secret.reveal()
 
-    def host(self, inventory: Inventory, name: str, connect_timeout: float | None = None) -> Host:
+    def host(
+        self, inventory: Inventory, name: str, connect_timeout: float | None = None, login: Login = NOTHING_SAID
+    ) -> Host:
         """Everything that it takes to log in to ``name``. Raises `TargetError` and `SecretError`.
 
-        ``connect_timeout`` (seconds) beats the inventory's.
+        ``connect_timeout`` (seconds) and ``login`` (as `asked` gives it) beat the inventory.
         """
-        host = self._ready(inventory.host(name), connect_timeout)
+        host = inventory.host(name)
+        if login != NOTHING_SAID:
+            host = _laid_over(host, login, known=name in inventory.host_names)
+        host = self._ready(host, connect_timeout, login.password)
         way = tuple(self._ready(hop, connect_timeout) for hop in host.jump)
         return replace(host, jump=way) if way else host
 
-    def _ready(self, host: Host, connect_timeout: float | None) -> Host:
-        """One host, or one jump host on the way to it."""
-        name = host.name
-        password = passphrase = None
-        withheld = host.password_from is not None and name in self._refused
+    def _ready(self, host: Host, connect_timeout: float | None, password: Secret | None = None) -> Host:
+        """One host, or one jump host on the way to it. ``password`` is one that was given for this job."""
+        name, passphrase = host.name, None
+        withheld = host.password_from is not None and (name, host.user) in self._refused
+        self._offered[name] = host.user if password is None else None
         if host.password_from is not None and not withheld:
             password = self._secret(host.password_from, "password", name)
         if host.passphrase_from is not None:
@@ -84,3 +120,21 @@ class Logins:
             return self._desk.get(source, what)
         except (EOFError, KeyboardInterrupt):
             raise SecretError(f"no {what} was given for {name}; nothing was run") from None
+
+
+def _laid_over(host: Host, login: Login, *, known: bool) -> Host:
+    """``host`` with what was said for this job. ``known``: to the inventory; else its name may say more itself."""
+    moment = None if known else parse_moment(host.name)
+    user, port = login.user or host.user, login.port or host.port
+    if moment is not None:
+        user, port = moment.user or user, moment.port or port
+    key = login.key or host.key
+    return replace(
+        host,
+        user=user,
+        port=port,
+        key=key,
+        # what the inventory knows is another user's, or opens another key
+        password_from=host.password_from if user == host.user and login.password is None else None,
+        passphrase_from=host.passphrase_from if key == host.key else None,
+    )

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from hostshell.core.errors import EngineError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
-from hostshell.core.model import Get, HostKeyPolicy, Job, Ping, Put, Run, Task
+from hostshell.core.model import Get, HostKeyPolicy, Job, Login, Ping, Put, Run, Task
 from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
@@ -24,8 +24,8 @@ from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret
-from hostshell.localfiles import absolute, check_destinations, check_sources
-from hostshell.logins import Logins
+from hostshell.localfiles import absolute, check_destinations, check_key, check_sources
+from hostshell.logins import NOTHING_SAID, Logins
 
 AskKeys: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
 RawOutput: TypeAlias = Callable[[str, Stream, bytes], None]
@@ -170,6 +170,7 @@ class Session:
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
     ) -> Job:
         """A job for `stream`, with the session's settings where the call says nothing.
 
@@ -183,9 +184,10 @@ class Session:
         elif isinstance(task, Get):
             check_destinations(task, names)
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
+        login = self._logins.asked(check_key(login))
         self._jobs += 1
         return Job(
-            hosts=tuple(self._logins.host(self.inventory, name, limit) for name in names),
+            hosts=tuple(self._logins.host(self.inventory, name, limit, login) for name in names),
             task=task,
             label=label,
             fanout=fanout if fanout is not None else self.settings.fanout,
@@ -255,10 +257,11 @@ class Session:
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
     ) -> Generator[Event, None, None]:
         """Run ``command`` on the hosts: events as in `hostshell.core.events`."""
         named = _targets(hosts, groups, exclude)
-        return self._carry_out(Run(command), command, named, fanout, timeout, connect_timeout)
+        return self._carry_out(Run(command), command, named, fanout, timeout, connect_timeout, login)
 
     def put(
         self,
@@ -273,10 +276,11 @@ class Session:
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
     ) -> Generator[Event, None, None]:
         """Copy the local file or directory to every host."""
         named, task = _targets(hosts, groups, exclude), Put(local, remote, parents, preserve)
-        return self._carry_out(task, f"put {local} {remote}", named, fanout, timeout, connect_timeout)
+        return self._carry_out(task, f"put {local} {remote}", named, fanout, timeout, connect_timeout, login)
 
     def get(
         self,
@@ -290,10 +294,11 @@ class Session:
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
     ) -> Generator[Event, None, None]:
         """Copy a file or directory of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
         named, task = _targets(hosts, groups, exclude), Get(remote, local, preserve=preserve)
-        return self._carry_out(task, f"get {remote} {local}", named, fanout, timeout, connect_timeout)
+        return self._carry_out(task, f"get {remote} {local}", named, fanout, timeout, connect_timeout, login)
 
     def ping(
         self,
@@ -304,15 +309,24 @@ class Session:
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
     ) -> Generator[Event, None, None]:
         """Log in to every host and run nothing."""
-        return self._carry_out(Ping(), "ping", _targets(hosts, groups, exclude), fanout, timeout, connect_timeout)
+        named = _targets(hosts, groups, exclude)
+        return self._carry_out(Ping(), "ping", named, fanout, timeout, connect_timeout, login)
 
     def _carry_out(
-        self, task: Task, label: str, named: Targets, fanout: int | None, timeout: float | None, connect: float | None
+        self,
+        task: Task,
+        label: str,
+        named: Targets,
+        fanout: int | None,
+        timeout: float | None,
+        connect: float | None,
+        login: Login,
     ) -> Generator[Event, None, None]:
         names = self.targets(named)
-        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect)
+        job = self.job(task, names, label=label, fanout=fanout, timeout=timeout, connect_timeout=connect, login=login)
         return self.submit(job)
 
     def connections(

@@ -5,10 +5,12 @@ Pure data. Must not know how a line is read, shown or carried out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
-Kind: TypeAlias = Literal["flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote"]
+Kind: TypeAlias = Literal[
+    "flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote", "user", "port"
+]
 Positional: TypeAlias = Literal["none", "targets", "name", "setting", "count", "command", "put", "get", "rest"]
 Purpose: TypeAlias = Literal["Run and copy", "Targets", "Session"]
 
@@ -25,6 +27,8 @@ NEEDS: dict[Kind, str] = {
     "choice": "a value",
     "local": "a local path",
     "remote": "a remote path",
+    "user": "a user's name",
+    "port": "a port, 1 to 65535",
 }
 
 
@@ -135,6 +139,13 @@ _COPYING = (
     Option(("--parents",), "flag", "make missing directories on the hosts"),
     Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
 )
+_USER = Option(("-l", "--user"), "user", "log in as USER; user@ before a host's name beats it", "USER")
+_PORT = Option(("-p", "--port"), "port", "connect to this port; :port after a host's name beats it", "PORT")
+_KEY = Option(("-i", "--key"), "local", "log in with this private key", "FILE")
+_ASK_PASSWORD = Option(("-k", "--ask-password"), "flag", "ask for the password to log in with: once, without echo")
+_LOGIN = (_USER, _PORT, _KEY, _ASK_PASSWORD)
+# with copies -p means --preserve, as with scp and cp
+_COPY_LOGIN = (_USER, replace(_PORT, names=("--port",)), _KEY, _ASK_PASSWORD)
 
 _DEFAULTS = "Without targets it works on those that `use` has set; -x alone is subtracted from them."
 _ENDED = (
@@ -157,6 +168,7 @@ COMMANDS: tuple[Command, ...] = (
                 "COMMAND",
                 required=True,
             ),
+            *_LOGIN,
             *_LIMITS,
             Option(("-b", "--gather"), "flag", "print identical outputs once, under the folded names of their hosts"),
             Option(("-N", "--no-prefix"), "flag", "print lines without the host's name; with -b no headings"),
@@ -217,6 +229,7 @@ COMMANDS: tuple[Command, ...] = (
                 required=True,
             ),
             *_COPYING,
+            *_COPY_LOGIN,
             *_LIMITS,
             _SILENT,
             _JSON,
@@ -234,7 +247,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "copy from here to hosts: batch_scp -action put, in short",
         "put LOCAL REMOTE [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_COPYING, *_LIMITS, _SILENT, _JSON),
+        (*_TARGETS, *_COPYING, *_COPY_LOGIN, *_LIMITS, _SILENT, _JSON),
         "put",
         examples=("put /etc/hosts copy -g web_clusters", "use -h h1,h2", "put /etc/hosts new/ --parents"),
         notes="The last word is the path on the hosts: DIR/ is into that directory, NAME is exactly that name. "
@@ -245,7 +258,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "copy from hosts to here: batch_scp -action get, in short",
         "get REMOTE LOCAL [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_COPYING, *_LIMITS, _SILENT, _JSON),
+        (*_TARGETS, *_COPYING, *_COPY_LOGIN, *_LIMITS, _SILENT, _JSON),
         "get",
         examples=("get /etc/hosts ./out/ -g web_clusters", "use -h h1,h2", "get /etc/hosts ./hosts.{host}"),
         notes="The last word is the path on this machine: LOCAL/<host>/NAME is written unless LOCAL holds {host}. "
@@ -265,7 +278,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "log in to hosts and run nothing",
         "ping [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_LIMITS, _SILENT, _JSON),
+        (*_TARGETS, *_LOGIN, *_LIMITS, _SILENT, _JSON),
         examples=("ping -a", "ping -h h1,h2 --connect-timeout 3"),
         notes=f"{_DEFAULTS} {_ENDED}",
     ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from hostshell.core.model import Login
 from hostshell.core.targets import Targets
 
 Action: TypeAlias = Literal["put", "get"]
@@ -15,8 +16,23 @@ ExitCodeOf: TypeAlias = Literal["max"]
 SettingValue: TypeAlias = int | float | bool | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogsIn:
+    """What every verb that logs in to hosts has in common: the ``key`` as it was typed, ``~/`` still in it."""
+
+    user: str | None = None
+    port: int | None = None
+    key: str | None = None
+    ask_password: bool = False
+
+    @property
+    def login(self) -> Login:
+        """How to log in, on top of what the inventory says."""
+        return Login(self.user, self.port, self.key, self.ask_password)
+
+
 @dataclass(frozen=True, slots=True)
-class BatchRun:
+class BatchRun(LogsIn):
     """``batch_run``: ``timeout`` and ``connect_timeout`` in seconds. ``gather`` False leaves it to the setting.
 
     ``rc`` None: the exit code by status. ``outdir`` and ``errdir`` as they were typed, ``~/`` still in them.
@@ -37,7 +53,7 @@ class BatchRun:
 
 
 @dataclass(frozen=True, slots=True)
-class BatchScp:
+class BatchScp(LogsIn):
     """``batch_scp``: paths as they were typed, ``{host}`` and ``~/`` still in them."""
 
     targets: Targets
@@ -71,7 +87,7 @@ class RunLine:
 
 
 @dataclass(frozen=True, slots=True)
-class PingHosts:
+class PingHosts(LogsIn):
     """``ping``."""
 
     targets: Targets

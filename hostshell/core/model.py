@@ -136,6 +136,21 @@ def login_of(host: Host) -> Host:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How to log in for one job, on top of what the inventory says. None leaves it at that; nothing of it is kept.
+
+    A user or a port that was typed with a host's name beats these. ``password`` is that of the user who logs in;
+    ``ask_password``: it is to be asked for, once, before the job.
+    """
+
+    user: str | None = None
+    port: int | None = None
+    key: str | None = None
+    ask_password: bool = False
+    password: Secret | None = None
+
+
 HOST_FIELD = "{host}"  # stands for the host's name in a task's texts
 
 

@@ -14,6 +14,7 @@ from ClusterShell.RangeSet import RangeSet, RangeSetException
 
 from hostshell.core.clean import clean
 
+MOST_PORT = 65535
 MOST_NAMES = 1_000_000  # that one pattern may stand for: "[1-999999999]" is a slip, and would eat the memory
 LONGEST_NAME = 255  # a name becomes a directory's name when files are fetched (NAME_MAX)
 
@@ -57,6 +58,12 @@ def check_user(text: str) -> None:
     _check(text, _SHELL_IN_USER)
     if text.endswith("\\"):
         raise ValueError("it ends with `\\`")
+
+
+def check_port(number: int) -> None:
+    """Raise ValueError unless ``number`` may be a TCP port."""
+    if not 1 <= number <= MOST_PORT:
+        raise ValueError(f"{number} is no port; a port is a number from 1 to {MOST_PORT}")
 
 
 def check_address(text: str) -> None:

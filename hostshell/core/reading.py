@@ -36,6 +36,7 @@ from hostshell.core.invocations import (
     ShowName,
     UseTargets,
 )
+from hostshell.core.names import MOST_PORT, check_user
 from hostshell.core.suggest import SYNONYMS
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, quote
@@ -304,6 +305,13 @@ def _value(place: str, option: Option, text: str) -> str | int | float | Fault:
     elif option.kind == "seconds":
         value = _seconds(text)
         needs = "a number of seconds above 0"
+    elif option.kind == "port":
+        value = _port(text)
+    elif option.kind == "user":
+        try:
+            check_user(text)
+        except ValueError as error:
+            return Fault(f"{place}: {_shown(text)} is no user's name: {error}")
     elif option.kind == "choice" and text not in option.choices:
         return Fault(f"{place} needs {needs}, not {_shown(text)}", did_you_mean(text, option.choices), firm=True)
     return Fault(f"{place} needs {needs}, not {_shown(text)}") if value is None else value
@@ -317,6 +325,11 @@ def _count(text: str) -> int | None:
 def _fanout(text: str) -> int | None:
     count = _count(text)
     return count if count is not None and count <= MOST_FANOUT else None
+
+
+def _port(text: str) -> int | None:
+    count = _count(text)
+    return count if count is not None and count <= MOST_PORT else None
 
 
 def _seconds(text: str) -> float | None:
@@ -375,7 +388,7 @@ def _no_such_option(command: Command, word: str) -> Fault:
     if copies and typed.lstrip("-") in ("local", "remote", "action"):
         return Fault(message, f"batch_scp has it; here the form is: {command.form}", firm=True)
     glued = command.option(typed[:2])
-    if glued is not None and glued.kind in ("count", "seconds") and typed[2:].isdecimal():  # -f5
+    if glued is not None and glued.kind in ("count", "seconds", "port") and typed[2:].isdecimal():  # -f5
         return Fault(message, f"did you mean {typed[:2]} {typed[2:]}?", firm=True)
     better = _nearest(typed, command.option_names())
     hint = f"did you mean {better}?" if better else f"`help {command.name}` lists its options"

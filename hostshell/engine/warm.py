@@ -13,11 +13,14 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from functools import partial
+from typing import TypeAlias
 
 from hostshell.core.model import Host, login_of
 from hostshell.core.turns import OpenConnection
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.stopping import Stopper
+
+_Place: TypeAlias = tuple[str, str, str, int]
 
 # of the descriptors that this process may have, a quarter is for what is no connection, such as the files of copies
 RESERVE = 0.25
@@ -59,7 +62,7 @@ class Warm:
         self._work = threading.Condition(self._lock)  # the janitor has something to do
         self._room = threading.Condition(self._lock)  # there may be room for another connection
         self._longest: float | None = None  # seconds that a connection may be idle
-        self._of: dict[str, Connection] = {}  # the one that a host's next turn takes
+        self._of: dict[_Place, Connection] = {}  # the one that a host's next turn takes
         self._uses: dict[Connection, int] = {}  # every one that is open, and how many turns it serves
         self._idle: dict[Connection, float] = {}  # since when; the oldest first
         self._waste: list[Connection] = []  # to be closed
@@ -74,7 +77,7 @@ class Warm:
     def take(self, host: Host) -> Connection | None:
         """The open connection for ``host``, in use from now on; None when there is none that lives and suits."""
         with self._lock:
-            connection = self._of.get(host.name)
+            connection = self._of.get(_place(host))
             if connection is None:
                 return None
             if not (connection.alive and login_of(connection.host) == login_of(host)):
@@ -109,7 +112,7 @@ class Warm:
             self._uses[connection] -= 1
             if self._uses[connection]:
                 return
-            if not connection.alive or self._of.get(connection.host.name) is not connection:
+            if not connection.alive or self._of.get(_place(connection.host)) is not connection:
                 self._discard(connection)
                 return
             self._idle[connection] = self._clock()
@@ -136,16 +139,15 @@ class Warm:
         with self._lock:
             now = self._clock()
             found = []
-            for name in self._of if hosts is None else self._of.keys() & hosts:
-                connection = self._of[name]
+            for connection in list(self._of.values()):
                 host, since = connection.host, self._idle.get(connection)
+                if hosts is not None and host.name not in hosts:
+                    continue
                 idle = 0.0 if since is None else max(0.0, now - since)
                 via = tuple(hop.name for hop in host.jump)
-                found.append(OpenConnection(name, host.user, host.address, host.port, idle, since is None, via))
-            if close:
-                for one in found:
-                    if not one.busy:
-                        self._discard(self._of[one.host])
+                found.append(OpenConnection(host.name, host.user, host.address, host.port, idle, since is None, via))
+                if close and since is not None:
+                    self._discard(connection)
             return tuple(found)
 
     def clear(self) -> None:
@@ -205,9 +207,9 @@ class Warm:
             self._work.notify()
 
     def _adopt(self, connection: Connection) -> None:
-        name = connection.host.name
-        before = self._of.get(name)
-        self._of[name] = connection
+        place = _place(connection.host)
+        before = self._of.get(place)
+        self._of[place] = connection
         self._uses[connection] = 1
         if before is not None and before in self._idle:  # one in use is closed when its turn gives it back
             self._discard(before)
@@ -218,8 +220,8 @@ class Warm:
         if self._uses.pop(connection, None) is None:
             return
         self._idle.pop(connection, None)
-        if self._of.get(connection.host.name) is connection:
-            del self._of[connection.host.name]
+        if self._of.get(_place(connection.host)) is connection:
+            del self._of[_place(connection.host)]
         connection.link.close()  # the server learns of it now; descriptor and thread go when the janitor comes
         self._waste.append(connection)
         self._wake_by(-math.inf)
@@ -251,3 +253,8 @@ class Warm:
         with self._lock:
             if connection in self._idle:  # else its turn notices, and gives it back
                 self._discard(connection)
+
+
+def _place(host: Host) -> _Place:
+    """What tells apart the connections to one host that stay warm beside each other: `-l root` closes no other."""
+    return (host.name, host.user, host.address, host.port)

@@ -218,6 +218,7 @@ class Shell:
             fanout=asked.fanout,
             timeout=asked.timeout,
             connect_timeout=asked.connect_timeout,
+            login=asked.login,
         )
 
     def _view(

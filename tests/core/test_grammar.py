@@ -75,6 +75,18 @@ WEB = Targets(groups=("web",))
             BatchScp(WEB, "put", "a", "b", True, True, 3, 2.5, 0.5),
         ),
         ("batch_run -cmd uptime", BatchRun(Targets(), "uptime")),
+        (
+            "batch_run -g web -l root -p 2222 -i ~/.ssh/k -k -cmd id",
+            BatchRun(WEB, "id", user="root", port=2222, key="~/.ssh/k", ask_password=True),
+        ),
+        (
+            "ping -g web --user=root --port=2222 --key=k --ask-password",
+            PingHosts(WEB, user="root", port=2222, key="k", ask_password=True),
+        ),
+        (
+            "batch_scp -g web -action put -local a -remote b -p --port 2222 -l root",
+            BatchScp(WEB, "put", "a", "b", preserve=True, port=2222, user="root"),
+        ),
         ("batch_run -a -x h1 -x h2 --cmd uptime", BatchRun(Targets((), (), ("h1", "h2"), True), "uptime")),
         ("batch_run -h a --hosts b --hosts=c -cmd x", BatchRun(Targets(("a", "b", "c")), "x")),
         (
@@ -609,6 +621,21 @@ def test_every_form_shows_what_is_required() -> None:
         for option in command.options:
             if option.required:
                 assert f" {option.names[0]} {option.metavar}" in command.form
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ping -a -p 0", "ping: -p needs a port, 1 to 65535, not 0"),
+        ("ping -a -p 65536", "ping: -p needs a port, 1 to 65535, not 65536"),
+        ("ping -a -p2222", "ping: no such option: -p2222"),
+        ("ping -a --user=-oX", "ping: --user: -oX is no user's name: it starts with `-`"),
+        ("ping -a -l 'a b'", 'ping: -l: "a b" is no user\'s name: it holds a blank'),
+        ("ping -a -l a -l b", "ping: -l / --user is given twice"),
+    ],
+)
+def test_users_and_ports_that_cannot_be_are_errors(line: str, message: str) -> None:
+    assert refused(line).message == message
 
 
 @pytest.mark.parametrize("line", ["run -b id", "run -t 1 sleep 5", "run --json df"])

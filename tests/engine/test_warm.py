@@ -132,8 +132,17 @@ def test_a_connection_that_two_turns_use_is_busy_until_both_gave_it_back() -> No
 def test_a_connection_for_another_login_is_not_taken() -> None:
     warm = NoJanitor()
     (connection,) = idle(warm, "a")
-    assert warm.take(replace(host("a"), user="other")) is None
+    assert warm.take(replace(host("a"), key="/another/key")) is None
     assert connection.shut
+
+
+def test_the_connection_of_another_user_is_not_taken_and_stays_open_beside() -> None:
+    warm = NoJanitor()
+    (connection,) = idle(warm, "a")
+    assert warm.take(replace(host("a"), user="other")) is None
+    assert warm.take(replace(host("a"), port=23)) is None
+    assert not connection.shut
+    assert warm.take(connection.host) is connection
     assert names(warm) == []
 
 
@@ -279,7 +288,7 @@ def test_no_turn_closes_a_connection_itself() -> None:
     warm.give_back(found[4])
     found[0].alive = False
     assert warm.take(found[0].host) is None
-    assert warm.take(replace(found[1].host, user="other")) is None
+    assert warm.take(replace(found[1].host, key="/another")) is None
     warm.survey({"asked for"}, True)
     warm.drop(found[3])
     for connection in found:

@@ -89,7 +89,7 @@ def test_commands_options_and_choices(line: str, lines: list[str]) -> None:
 
 def test_all_options_are_offered_once_under_one_name() -> None:
     found = meanings("batch_run -")
-    names = "-h -g -a -x -cmd -f -t --connect-timeout -b -N -q --rc --outdir --errdir --json"
+    names = "-h -g -a -x -cmd -l -p -i -k -f -t --connect-timeout -b -N -q --rc --outdir --errdir --json"
     assert list(found) == names.split()
     assert meanings("batch_run ") == found
 

@@ -1,0 +1,167 @@
+"""-l, -p, -i and -k: what is said for one command holds for that command, on top of the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from hostshell.core.errors import LocalFileError, SecretError, UsageError
+from hostshell.core.model import Login, Ping, Run, Secret
+from hostshell.core.targets import Targets
+from hostshell.session import Session
+from tests.support.accounts import Account, can_make_users
+from tests.support.keys import Key, make_key
+from tests.support.running import Outcome, collect, host_section, write_inventory, write_known_hosts
+from tests.support.sshd import Sshd
+
+needs_users = pytest.mark.skipif(
+    not can_make_users(), reason="not root: one user of the system cannot log in as another (said in the header)"
+)
+
+
+def run_as(session: Session, login: Login, hosts: str = "a", command: str = "id -un") -> Outcome:
+    names = session.targets(Targets(hosts=(hosts,)))
+    return collect(session.stream(session.job(Run(command), names, label=command, login=login)))
+
+
+@pytest.fixture
+def answers() -> list[str]:
+    """What the person answers to questions for secrets, the first first."""
+    return []
+
+
+@pytest.fixture
+def asked() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def make_session(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, answers: list[str], asked: list[str]
+) -> Iterator[Callable[..., Session]]:
+    sessions: list[Session] = []
+
+    def ask(question: str) -> str:
+        asked.append(question)
+        if not answers:
+            raise EOFError
+        return answers.pop(0)
+
+    def make(*sections: str, terminal: bool = True) -> Session:
+        known = write_known_hosts(tmp_path, sshd.known_hosts_line)
+        session = Session(write_inventory(tmp_path, *sections), known_hosts=known, ask_secret=ask if terminal else None)
+        sessions.append(session)
+        return session
+
+    yield make
+    for session in sessions:
+        session.close()
+
+
+@needs_users
+def test_another_user_and_back_leaves_both_connections_warm(
+    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    session = make_session(host_section("a", sshd, accounts[0], client_key))
+    first, second = accounts[0].name, accounts[1].name
+    before = sshd.log.read_text(errors="replace").count("Accepted publickey")
+    for _ in range(2):
+        assert run_as(session, Login(user=second)).out == {"a": [second]}
+        assert run_as(session, Login()).out == {"a": [first]}
+    assert sshd.log.read_text(errors="replace").count("Accepted publickey") == before + 2
+    assert [(one.host, one.user) for one in session.connections()] == [("a", second), ("a", first)]
+    assert len(session.disconnect(hosts="a")) == 2
+    assert session.connections() == ()
+
+
+@needs_users
+def test_the_inventorys_password_goes_to_its_own_user_only(
+    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account]
+) -> None:
+    session = make_session(host_section("a", sshd, accounts[3], None))
+    before = sshd.log.read_text(errors="replace").count("Failed password")
+    found = run_as(session, Login(user=accounts[4].name))
+    assert (found.status(), found.kind("a")) == ({"a": "unreachable"}, "auth")
+    assert sshd.log.read_text(errors="replace").count("Failed password") == before
+    assert run_as(session, Login(user=accounts[3].name)).out == {"a": [accounts[3].name]}
+
+
+@needs_users
+def test_a_password_is_asked_for_once_before_the_job_and_for_that_job_alone(
+    make_session: Callable[..., Session],
+    sshd: Sshd,
+    accounts: list[Account],
+    answers: list[str],
+    asked: list[str],
+) -> None:
+    place = f"address = {sshd.address}\nport = {sshd.port}\nuser = {accounts[4].name}\n"
+    session = make_session(f"[host:a]\n{place}", f"[host:b]\n{place}")
+    answers += [accounts[4].password, "wrong"]
+    assert run_as(session, Login(ask_password=True), "a,b").status() == {"a": "ok", "b": "ok"}
+    assert asked == ["Password: "]
+    assert accounts[4].password in list(session.secrets())  # so that no line with it enters the history
+    session.disconnect(hosts="a,b")
+    assert run_as(session, Login()).kind("a") == "auth"
+    assert run_as(session, Login(user=accounts[4].name, ask_password=True)).kind("a") == "auth"
+    assert asked[1:] == [f"Password of {accounts[4].name}: "]
+    with pytest.raises(SecretError, match="nothing was run"):  # the person gives none
+        session.job(Ping(), ["a"], login=Login(ask_password=True))
+    # a wrong answer is not a refusal of what the inventory knows, nor of the next answer
+    answers.append(accounts[4].password)
+    assert run_as(session, Login(ask_password=True)).status() == {"a": "ok"}
+
+
+def test_a_password_that_is_to_be_asked_for_needs_a_terminal(
+    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    session = make_session(host_section("a", sshd, accounts[0], client_key), terminal=False)
+    with pytest.raises(SecretError, match="no terminal to ask at"):
+        session.job(Ping(), ["a"], login=Login(ask_password=True))
+
+
+def test_key_and_port_of_the_command_line_beat_the_inventory(
+    make_session: Callable[..., Session], tmp_path: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    stranger = make_key(tmp_path / "stranger")
+    session = make_session(host_section("a", sshd, accounts[0], stranger, port="1"))
+    assert run_as(session, Login(port=sshd.port)).kind("a") == "auth"
+    assert run_as(session, Login(key=str(client_key.path))).kind("a") == "refused"
+    assert run_as(session, Login(port=sshd.port, key=str(client_key.path))).status() == {"a": "ok"}
+    assert run_as(session, Login()).kind("a") == "refused"  # nothing of it is kept
+
+
+def test_what_is_typed_with_a_hosts_name_beats_what_holds_for_all(
+    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    session = make_session(f"[defaults]\nkey = {client_key.path}\n[host:a]\naddress = {sshd.address}\n")
+    name = f"{accounts[0].name}@{sshd.address}:{sshd.port}"
+    assert run_as(session, Login(user="nobody", port=1), name).status() == {name: "ok"}
+    assert run_as(session, Login(user=accounts[0].name, port=sshd.port), sshd.address).status() == {sshd.address: "ok"}
+
+
+@pytest.mark.parametrize(
+    ("login", "error"),
+    [(Login(key="/nowhere/key"), LocalFileError), (Login(user="-oX"), UsageError), (Login(port=70_000), UsageError)],
+)
+def test_what_cannot_be_is_said_before_any_host_is_touched(
+    make_session: Callable[..., Session],
+    sshd: Sshd,
+    accounts: list[Account],
+    client_key: Key,
+    login: Login,
+    error: type[Exception],
+) -> None:
+    session = make_session(host_section("a", sshd, accounts[0], client_key))
+    with pytest.raises(error):
+        session.job(Ping(), ["a"], login=login)
+
+
+def test_a_password_given_in_python_is_known_as_a_secret(
+    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    session = make_session(host_section("a", sshd, accounts[0], client_key))
+    job = session.job(Ping(), ["a"], login=Login(password=Secret("canary-19")))
+    assert "canary-19" not in repr(job)
+    assert "canary-19" in list(session.secrets())
