@@ -134,6 +134,7 @@ def test_a_connection_for_another_login_is_not_taken() -> None:
     (connection,) = idle(warm, "a")
     assert warm.take(replace(host("a"), key="/another/key")) is None
     assert connection.shut
+    assert names(warm) == []
 
 
 def test_the_connection_of_another_user_is_not_taken_and_stays_open_beside() -> None:
@@ -143,7 +144,6 @@ def test_the_connection_of_another_user_is_not_taken_and_stays_open_beside() -> 
     assert warm.take(replace(host("a"), port=23)) is None
     assert not connection.shut
     assert warm.take(connection.host) is connection
-    assert names(warm) == []
 
 
 def test_two_connections_to_one_host_are_both_closed_in_the_end() -> None:
