@@ -11,7 +11,7 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TypeAlias
 
-from hostshell.core.errors import EngineError, TargetError
+from hostshell.core.errors import EngineError, HostshellError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
 from hostshell.core.model import Get, HostKeyPolicy, Job, Login, Ping, Put, Run, Task
@@ -19,7 +19,7 @@ from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, resolve
-from hostshell.core.turns import NewKey, Note, OpenConnection, PasswordRefused
+from hostshell.core.turns import Glanced, NewKey, Note, OpenConnection, PasswordRefused
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
@@ -128,6 +128,17 @@ class Session:
             return found, None
         who = ", ".join(f"worker {number}" for number in silent)
         return found, EngineError(f"no answer from {who}: what is open there is not known")
+
+    def glance(self, named: Targets, directory: str, begun: str) -> tuple[Glanced, ...]:
+        """Which names begin with ``begun`` in a ``directory`` of a few hosts that a command would be for.
+
+        Asked over connections that are open: none is made for it. From any thread, and it waits no longer than Tab may.
+        """
+        try:
+            names = self.targets(named)
+        except HostshellError:
+            return ()
+        return self._pool.glance(names, directory, begun)
 
     # --- targets ---
 

@@ -169,6 +169,42 @@ class Surveyed:
     connections: tuple[OpenConnection, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """To a worker: which names begin with ``begun`` in a ``directory`` of hosts whose connections are open?
+
+    Asked of the first ``most`` of ``hosts`` that have one which nobody uses; none is opened for it. ``{host}`` in the
+    directory stands for the host's name.
+    """
+
+    number: int
+    hosts: tuple[str, ...]
+    directory: str
+    begun: str
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Glancing:
+    """A worker's first answer to the `Glance` of that number: the hosts that it asks."""
+
+    number: int
+    hosts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Glanced:
+    """What stands in the directory on one of them: names, and whether each is a directory; ``whole``: all of them.
+
+    None where the host did not say.
+    """
+
+    number: int
+    host: str
+    names: tuple[tuple[str, bool], ...] | None = None
+    whole: bool = True
+
+
 # --- actions: what the scheduler wants done ---
 
 

@@ -11,7 +11,7 @@ import pickle
 import selectors
 import threading
 import time
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
@@ -29,6 +29,8 @@ from hostshell.core.turns import (
     Died,
     Emit,
     Forget,
+    Glanced,
+    Glancing,
     Halt,
     Keep,
     Kill,
@@ -43,15 +45,15 @@ from hostshell.core.turns import (
     Replace,
     Report,
     Submit,
-    Survey,
     Surveyed,
     Tick,
 )
 from hostshell.engine import process
+from hostshell.engine.asking import Asking
+from hostshell.engine.turnstile import Turnstile
 
 LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
 LEAVE_PATIENCE = 1.0  # seconds for a worker to end by itself when the pool closes
-SURVEY_PATIENCE = 2.0  # seconds for a worker to say which connections it has
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +107,8 @@ class Pool:
         self._job: Job | None = None
         self._late: list[News] = []  # what happened while a survey was waited for
         self._longest: float | None = None  # seconds that a connection may be idle
-        self._surveys = 0
-        self._surveyed: dict[int, tuple[OpenConnection, ...]] = {}  # by worker: the answers to the last survey
+        self._asking = Asking(self._members, self._send, lambda seconds: self._read(seconds, self._late))
+        self._turnstile = Turnstile(self._wake)
         self._lock = threading.Lock()
         self._started = False
         self._starter: threading.Thread | None = None
@@ -153,6 +155,10 @@ class Pool:
 
     def close(self) -> None:
         """End every worker; no process of ours is left after it."""
+        with self._turnstile:
+            self._close()
+
+    def _close(self) -> None:
         with self._lock:
             if self._closed:
                 return
@@ -178,19 +184,21 @@ class Pool:
         """Close every warm connection and forget loaded keys."""
         if not self._started:
             return
-        self._await_start()
-        for number in list(self._members):
-            self._send(number, Forget())
+        with self._turnstile:
+            self._await_start()
+            for number in list(self._members):
+                self._send(number, Forget())
 
     # --- warm connections ---
 
     def keep(self, longest: float | None) -> None:
         """From now on close connections that nobody has used for ``longest`` seconds; None: keep them."""
-        with self._lock:
-            if longest != self._longest:
-                self._longest = longest
-                for number in list(self._members):
-                    self._send(number, Keep(longest))
+        if longest == self._longest:
+            return
+        with self._turnstile, self._lock:
+            self._longest = longest
+            for number in list(self._members):
+                self._send(number, Keep(longest))
 
     def survey(
         self, hosts: Collection[str] | None = None, *, close: bool = False
@@ -201,26 +209,37 @@ class Pool:
         """
         if not self._started or self._closed:
             return [], []
-        self._await_start()
-        self._surveys += 1
-        self._surveyed.clear()
-        asked = {number: member for number, member in self._members.items() if member.used}
-        for number in asked:
-            self._send(number, Survey(self._surveys, None if hosts is None else frozenset(hosts), close))
-        deadline = time.monotonic() + SURVEY_PATIENCE
-        while True:
-            # one that has died has no connections any more
-            silent = [n for n, member in asked.items() if n not in self._surveyed and self._members.get(n) is member]
-            left = deadline - time.monotonic()
-            if not silent or left <= 0:
-                return [one for number in asked for one in self._surveyed.get(number, ())], silent
-            self._read(left, self._late)
+        with self._turnstile:
+            self._await_start()
+            return self._asking.survey(self._used(), hosts, close)
+
+    def glance(self, hosts: Sequence[str], directory: str, begun: str) -> tuple[Glanced, ...]:
+        """Which names begin with ``begun`` in a ``directory`` of a few of ``hosts``, asked over open connections only.
+
+        From any thread; whatever else is to be done with the pool sends it away at once. Never raises for a host.
+        """
+        if not self._turnstile.slip_in():
+            return ()
+        try:
+            # a starter that nobody has waited for means that there was no job yet
+            if not self._started or self._closed or self._starter is not None:
+                return ()
+            return self._asking.glance(self._used(), tuple(hosts), directory, begun, lambda: self._turnstile.hurried)
+        finally:
+            self._turnstile.slip_out()
+
+    def _used(self) -> list[int]:
+        """The workers that may have connections."""
+        return [number for number, member in self._members.items() if member.used]
 
     # --- work ---
 
     def cancel(self) -> None:
         """Stop the job under way; a second call does not wait. Safe from any thread and from a signal handler."""
         self._cancels += 1
+        self._wake()
+
+    def _wake(self) -> None:
         with contextlib.suppress(OSError):
             os.write(self._wake_in, b"!")
 
@@ -230,6 +249,10 @@ class Pool:
         Closing the iterator cancels the job. ``ask`` is shown new host keys and gives the names of the hosts whose key
         is accepted; without it none is. Raises `EngineError`.
         """
+        with self._turnstile:
+            yield from self._run(job, ask)
+
+    def _run(self, job: Job, ask: Asker | None) -> Generator[News, None, None]:
         if self._scheduler.busy:
             raise EngineError("a job is under way", "end or close the one before: a session runs one at a time")
         self._cancels = 0
@@ -308,9 +331,8 @@ class Pool:
                     host = self._scheduler.host_of(turn)
                     if host is not None and self._job is not None:
                         news.append(Progress(self._job.number, host, path, done, total))
-                case Surveyed(survey, connections):
-                    if survey == self._surveys:
-                        self._surveyed[number] = connections
+                case Surveyed() | Glancing() | Glanced():
+                    self._asking.take(number, item)
                 case _:
                     self._handle(item, news)
 

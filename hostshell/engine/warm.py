@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from functools import partial
+from itertools import islice
 from typing import TypeAlias
 
 from hostshell.core.model import Host, login_of
@@ -155,6 +156,12 @@ class Warm:
         with self._lock:
             for connection in list(self._uses):
                 self._discard(connection)
+
+    def unused(self, hosts: Collection[str], most: int) -> list[Connection]:
+        """At most so many connections to ``hosts`` that nobody uses, in their order; it does not count as a use."""
+        with self._lock:
+            idle = {connection.host.name: connection for connection in self._idle}  # of several logins the last one
+            return list(islice((idle[name] for name in hosts if name in idle), most))
 
     # --- the janitor ---
 

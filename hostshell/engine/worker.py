@@ -20,12 +20,15 @@ from multiprocessing.connection import Connection as Pipe
 
 from hostshell.core.events import Failure, Status, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.model import Get, Host, Ping, Put, Run
+from hostshell.core.model import HOST_FIELD, Get, Host, Ping, Put, Run
 from hostshell.core.turns import (
     Begin,
     Connected,
     Ended,
     Forget,
+    Glance,
+    Glanced,
+    Glancing,
     Halt,
     Keep,
     KeyOffered,
@@ -43,6 +46,7 @@ from hostshell.ssh.connect import Connection, Connector
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
+from hostshell.ssh.glance import names_in
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.stopping import Stopper
 
@@ -67,7 +71,7 @@ class Outbox:
 
     def put(
         self,
-        report: Report | Printed | Moved | Surveyed,
+        report: Report | Printed | Moved | Surveyed | Glancing | Glanced,
         size: int = 0,
         stopped: Callable[[], bool] | None = None,
         *,
@@ -318,12 +322,31 @@ class Worker:
                     self.warm.keep(longest)
                 case Survey(number, hosts, close):
                     self.outbox.put(Surveyed(number, self.warm.survey(hosts, close)))
+                case Glance():
+                    self._glance(order)
                 case Forget():
                     self._connector.close()
                     self._connector = Connector()
                     self.warm.clear()
                 case Quit():
                     return True
+
+    def _glance(self, order: Glance) -> None:
+        """Ask some hosts whose connections are open, each in a thread of its own: orders go on being read."""
+        asked = self.warm.unused(order.hosts, order.most)
+        self.outbox.put(Glancing(order.number, tuple(connection.host.name for connection in asked)))
+
+        def look(connection: Connection) -> None:
+            host = connection.host.name
+            directory = order.directory.replace(HOST_FIELD, host)
+            begun = order.begun.replace(HOST_FIELD, host)
+            found = names_in(connection.transport, directory, begun)
+            names, whole = (None, True) if found is None else found
+            self.outbox.put(Glanced(order.number, host, names, whole))
+
+        for connection in asked:
+            with contextlib.suppress(RuntimeError):  # no thread left
+                self.threads.submit(look, connection)
 
     def _wind_up(self) -> None:
         """The parent was killed: stop what runs, so that no command goes on and no half-copied file stays."""

@@ -1,4 +1,4 @@
-"""Tab: commands, options, hosts, groups, settings and local paths, each with a short description. Made from the table.
+"""Tab: commands, options, hosts, groups, settings and paths, each with a short description. Made from the table.
 
 Must not know how a line is carried out. Hosts and groups come from whatever catalog the caller has at the moment.
 """
@@ -17,11 +17,12 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from hostshell.core.commands import COMMANDS, SETTINGS, Command, Kind, Option, command_named, setting_named
-from hostshell.core.targets import Catalog
+from hostshell.core.targets import Catalog, Targets
 from hostshell.core.words import BLANKS, Word, scan
 from hostshell.core.words import quote as quoted
 from hostshell.shell.nameindex import MOST_OFFERED, NameIndex
 from hostshell.shell.progress import size
+from hostshell.shell.remotepaths import RemotePaths
 
 _OPERATORS = ",!&^"
 _COPIES = ("put", "get")
@@ -51,18 +52,27 @@ class _Cursor:
 class HostshellCompleter(Completer):
     """Completes one line. ``catalog`` gives the inventory of the moment; it is asked each time and indexed once.
 
-    ``ended`` gives how many hosts of the last command ended in each status: these are groups as well.
+    ``ended`` gives how many hosts of the last command ended in each status: these are groups as well. ``remote`` knows
+    paths on the hosts; while it still asks there are no completions, and ``awaited`` is the line that waits for them.
     """
 
-    def __init__(self, catalog: Callable[[], Catalog], ended: Callable[[], Mapping[str, int]] = dict) -> None:
+    def __init__(
+        self,
+        catalog: Callable[[], Catalog],
+        ended: Callable[[], Mapping[str, int]] = dict,
+        remote: RemotePaths | None = None,
+    ) -> None:
         self._catalog = catalog
         self._ended = ended
+        self._remote = remote
+        self.awaited: str | None = None
         self._index: NameIndex | None = None
         self._prepared: Catalog | None = None
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:  # noqa: ARG002  # prompt_toolkit's names
         """Completions for the text before the cursor."""
         line = document.text_before_cursor
+        self.awaited = None
         if line.startswith("#") or line.lstrip(BLANKS).startswith("!"):
             return
         words, open_end = scan(line)
@@ -81,14 +91,17 @@ class HostshellCompleter(Completer):
             return
         command = command_named(words[0].text)
         if command is not None and command.positional != "rest":
-            yield from self._arguments(command, [word.text for word in words[1:]], cursor)
+            try:
+                yield from self._arguments(command, [word.text for word in words[1:]], cursor)
+            except _StillAsking:
+                self.awaited = line
 
     # --- what may stand here ---
 
     def _arguments(self, command: Command, words: list[str], cursor: _Cursor) -> Iterator[Completion]:
         given, bare, pending = _read(command, words)
         if pending is not None:
-            yield from self._values(pending, cursor)
+            yield from self._values(command, words, pending, cursor)
             return
         name, equals, _ = cursor.text.partition("=")
         option = command.option(name) if equals and name.startswith("--") else None
@@ -96,16 +109,18 @@ class HostshellCompleter(Completer):
             value = cursor.raw[cursor.raw.find("=") + 1 :]
             if option.takes_value and cursor.raw.startswith(name):
                 quote = value[:1] if value[:1] == cursor.closing else ""
-                yield from self._values(option, _Cursor(cursor.text[len(name) + 1 :], value, quote, cursor.closing))
+                yield from self._values(
+                    command, words, option, _Cursor(cursor.text[len(name) + 1 :], value, quote, cursor.closing)
+                )
             return
         if not cursor.text.startswith("-"):
-            yield from self._positional(command, bare, cursor)
+            yield from self._positional(command, words, bare, cursor)
         # where a name or a value is due, options come only when asked for
         all_there = command.positional in ("none", "targets") or (command.positional in _COPIES and len(bare) > 1)
         if cursor.text.startswith("-") or (not cursor.raw and all_there):
             yield from _spaced(_options(command, given, cursor.text), cursor)
 
-    def _values(self, option: Option, cursor: _Cursor) -> Iterator[Completion]:
+    def _values(self, command: Command, words: list[str], option: Option, cursor: _Cursor) -> Iterator[Completion]:
         if option.kind in ("hosts", "groups"):
             yield from self._list(option.kind, cursor)
         elif option.kind == "choice":
@@ -113,8 +128,10 @@ class HostshellCompleter(Completer):
             yield from _plain(((choice, about.get(choice, option.needs)) for choice in option.choices), cursor)
         elif option.kind == "local":
             yield from _paths(cursor)
+        elif option.kind == "remote":
+            yield from self._remote_paths(_targets(command, words), cursor)
 
-    def _positional(self, command: Command, bare: list[str], cursor: _Cursor) -> Iterator[Completion]:
+    def _positional(self, command: Command, words: list[str], bare: list[str], cursor: _Cursor) -> Iterator[Completion]:
         if command.positional == "targets":
             yield from self._list("hosts", cursor)
         elif command.positional == "name" and not bare:
@@ -128,8 +145,12 @@ class HostshellCompleter(Completer):
                 yield from _plain(((choice, setting.help) for choice in setting.choices), cursor)
         elif command.positional in _COPIES:
             # what comes first is the source; the words after it may be sources as well, or the place at the end
-            if (command.positional == "get") == bool(bare):
-                yield from _paths(cursor)
+            offers: list[Completion] = []
+            if bare or command.positional == "get":
+                offers += self._remote_paths(_targets(command, words), cursor)
+            if bare or command.positional == "put":
+                offers += _paths(cursor, " here" if bare else "")
+            yield from _merged(offers)
         elif command.positional == "command" and not bare:
             yield from _plain(((known.name, known.summary) for known in COMMANDS), cursor)
 
@@ -175,6 +196,49 @@ class HostshellCompleter(Completer):
             for name, about in chain(self._last(""), names.groups("")):
                 if "@" + name not in others:
                     yield Completion("@" + name, 0, display_meta=about)
+
+    # --- paths on the hosts ---
+
+    def _remote_paths(self, targets: Targets, cursor: _Cursor) -> Iterator[Completion]:
+        if self._remote is None:
+            return
+        if cursor.text == "~":
+            yield Completion("~/", cursor.back, display_meta="home directory on the hosts")
+            return
+        folder, slash, begun = cursor.text.rpartition("/")
+        names = self._remote.names(targets, folder + slash, begun)
+        if names is None:
+            raise _StillAsking
+        for name in names[:MOST_OFFERED]:
+            tail = name.name + ("/" if name.is_directory else "")
+            word = _as_word(folder + slash + tail, cursor, name.is_directory)
+            yield Completion(word, -len(cursor.raw), display=tail, display_meta=name.about)
+
+
+class _StillAsking(Exception):
+    """What stands on the hosts is not known yet."""
+
+
+def _targets(command: Command, words: list[str]) -> Targets:
+    """The hosts that the words of a line name so far."""
+    values: dict[str, list[str]] = {"hosts": [], "groups": [], "exclude": []}
+    everything = False
+    pending: Option | None = None
+    for word in words:
+        if pending is not None:
+            values.get(pending.field, []).append(word)
+            pending = None
+            continue
+        name, equals, value = word.partition("=")
+        option = command.option(name)
+        if option is None:
+            continue
+        everything = everything or option.field == "all"
+        if option.takes_value and equals:
+            values.get(option.field, []).append(value)
+        elif option.takes_value:
+            pending = option
+    return Targets(tuple(values["hosts"]), tuple(values["groups"]), tuple(values["exclude"]), everything)
 
 
 def _read(command: Command, words: list[str]) -> tuple[set[str], list[str], Option | None]:
@@ -234,11 +298,23 @@ def _plain(offers: Iterable[tuple[str, str]], cursor: _Cursor) -> Iterator[Compl
             yield Completion(text, cursor.back, display_meta=about)
 
 
-def _paths(cursor: _Cursor) -> Iterator[Completion]:
+def _merged(offers: Iterable[Completion]) -> Iterator[Completion]:
+    """The same word from both sides once, with what each says of it."""
+    found: dict[str, Completion] = {}
+    for one in offers:
+        same = found.get(one.text)
+        if same is not None:
+            about = f"{same.display_meta_text}, {one.display_meta_text}"
+            one = Completion(one.text, one.start_position, display=one.display, display_meta=about)
+        found[one.text] = one
+    yield from found.values()
+
+
+def _paths(cursor: _Cursor, where: str = "") -> Iterator[Completion]:
     """Paths of this machine: in quotes where there are blanks, directories with a slash at the end."""
     folder, slash, begun = cursor.text.rpartition("/")
     if cursor.text == "~":
-        yield Completion("~/", cursor.back, display_meta="home directory")
+        yield Completion("~/", cursor.back, display_meta="home directory" + where)
         return
     try:
         place = Path(folder + slash)
@@ -258,7 +334,7 @@ def _paths(cursor: _Cursor) -> Iterator[Completion]:
         is_folder = _is_folder(entry)
         path = folder + slash + entry.name + ("/" if is_folder else "")
         shown = entry.name + ("/" if is_folder else "")
-        about = "directory" if is_folder else _size(entry)
+        about = ("directory" if is_folder else _size(entry)) + where
         yield Completion(_as_word(path, cursor, is_folder), -len(cursor.raw), display=shown, display_meta=about)
 
 

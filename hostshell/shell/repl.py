@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 
 from prompt_toolkit import PromptSession
@@ -28,6 +29,7 @@ from hostshell.shell.ask import read_line
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.complete import HostshellCompleter
 from hostshell.shell.history import ReadOnly, open_history
+from hostshell.shell.remotepaths import RemotePaths
 from hostshell.shell.screen import BOLD, Screen
 
 MOST_IN_PROMPT = 40  # characters of the default targets, and never more than half of the terminal's width
@@ -58,7 +60,9 @@ class Repl:
         if output is None:
             # standard output is for what hosts print: where it is a file or a pipe, the prompt stands beside it
             output = DummyOutput() if self._plain else create_output(always_prefer_tty=True)
-        completer = HostshellCompleter(lambda: session.inventory, session.last.counts)
+        self._remote = RemotePaths(session.glance)
+        self._remote.arrived = self._offer_soon
+        self._completer = completer = HostshellCompleter(lambda: session.inventory, session.last.counts, self._remote)
         self._prompt: PromptSession[str] = PromptSession(
             history=ReadOnly(self._history),
             auto_suggest=AutoSuggestFromHistory(),
@@ -114,7 +118,20 @@ class Repl:
         if text.strip() and self._history.get_strings()[-1:] != [text]:
             self._history.append_string(text)
 
+    def _offer_soon(self) -> None:
+        """What stands on the hosts is known: offer it, if the line still waits for it. From any thread."""
+        loop = self._prompt.app.loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # the line has been entered just now
+                loop.call_soon_threadsafe(self._offer)
+
+    def _offer(self) -> None:
+        buffer = self._prompt.default_buffer
+        if self._prompt.app.is_running and buffer.document.text_before_cursor == self._completer.awaited:
+            buffer.start_completion(insert_common_part=True)
+
     def _read(self, question: str) -> str:
+        self._remote.forget()
         if self._pasted:
             line = self._pasted.popleft()
             self._screen.err(f"{question}{clean(line)}\n")

@@ -19,7 +19,7 @@ from hostshell.core.errors import EngineError, TargetError
 from hostshell.core.events import Block, Finished
 from hostshell.core.model import Run
 from hostshell.core.targets import Targets
-from hostshell.engine import pool
+from hostshell.engine import asking
 from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from tests.support.accounts import Account
@@ -210,7 +210,7 @@ def test_a_worker_that_does_not_answer_is_named_and_not_waited_for(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(session, "true", "h[0-3]")
-    monkeypatch.setattr(pool, "SURVEY_PATIENCE", 0.5)
+    monkeypatch.setattr(asking, "SURVEY_PATIENCE", 0.5)
     stuck = session._pool._members[1].process.pid
     assert stuck is not None
     os.kill(stuck, signal.SIGSTOP)
