@@ -84,7 +84,8 @@ class Host:
     ``jump``: the hosts through which it is reached, the first hop first, each with credentials and policy of its own.
     ``proxy_command``: a command of this machine whose streams are the connection, with its tokens replaced; set only
     where the person allowed it. What follows says what ssh_config(5) says of the keywords of the same names; paths are
-    absolute, and None is "not set". ``identity_agent``: a socket's path, or ``none``.
+    absolute, and None is "not set". ``identity_agent``: a socket's path, or ``none``. ``passphrases`` are those of
+    ``identity_files``, by path.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Host:
     address_family: AddressFamily = "any"
     bind_address: str | None = None
     compression: bool = False
+    passphrases: tuple[tuple[str, Secret], ...] = ()
     environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
 
 

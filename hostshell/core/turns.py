@@ -15,6 +15,18 @@ from hostshell.core.model import Host, Job, Task
 HaltReason: TypeAlias = Literal["cancelled", "timeout", "connect"]
 
 
+@dataclass(frozen=True, slots=True)
+class Inquiry:
+    """What a server asks at a login, for a person to answer: (question, whether the answer may be seen) each.
+
+    ``host`` is who asks. The texts are the server's own: bounded, not cleaned.
+    """
+
+    host: str
+    instructions: str
+    prompts: tuple[tuple[str, bool], ...]
+
+
 # --- reports: what happens in the world, told to the scheduler ---
 
 

@@ -230,6 +230,7 @@ class Turn:
                         self.stopped,
                         patience=patience,
                         silent=self._worker.outbox.flush,
+                        environment=self.order.host.environment,
                     )
                     ending = execution.run()
                     connection.note_own_command()
@@ -303,7 +304,7 @@ class Worker:
                 return False
             match order:
                 case Begin():
-                    self._connector.hops.new_job(order.job)
+                    self._connector.new_job(order.job)
                     turn = Turn(self, order)
                     with self._lock:
                         self._turns[order.turn] = turn

@@ -13,13 +13,15 @@ from functools import partial
 import paramiko
 
 from hostshell.core.events import Failure
-from hostshell.core.model import Host
+from hostshell.core.model import DEFAULT_PORT, Host
+from hostshell.ssh.certificates import read_certificate
 from hostshell.ssh.credentials import Keyring
 from hostshell.ssh.dial import dial
 from hostshell.ssh.failures import ConnectFailed, KeyOffer, NewHostKey, TurnStopped
 from hostshell.ssh.hops import Hops
-from hostshell.ssh.hostkeys import algorithm_order, decide
-from hostshell.ssh.keystore import KeyStores
+from hostshell.ssh.hostkeys import algorithm_order, decide, judge
+from hostshell.ssh.interview import Ask
+from hostshell.ssh.keystore import KeyStore, KeyStores
 from hostshell.ssh.knownhosts import HostKey, Known
 from hostshell.ssh.link import Link, LinkFlood, Wire, tune
 from hostshell.ssh.login import Login
@@ -70,26 +72,43 @@ class Connector:
     def __init__(self) -> None:
         self.keyring = Keyring()
         self.stores = KeyStores()
+        self._job = 0
         self.hops = Hops(partial(self.connect, jump_host=True))
+
+    def new_job(self, number: int) -> None:
+        """Keys come and go in an agent, and a jump host that was down may be up by now."""
+        if number != self._job:
+            self._job = number
+            self.keyring.agents.refresh()
+            self.hops.new_job()
 
     def close(self) -> None:
         """End the connections to jump hosts, and with them what goes through them."""
         self.hops.close()
 
-    def connect(self, host: Host, stopped: Stopper, trace: Trace = SILENT, *, jump_host: bool = False) -> Connection:
+    def connect(
+        self,
+        host: Host,
+        stopped: Stopper,
+        trace: Trace = SILENT,
+        ask: Ask = lambda _: None,
+        *,
+        jump_host: bool = False,
+    ) -> Connection:
         """Log in to ``host`` within its connect_timeout, through its jump hosts where it has some.
 
         ``stopped`` ends the attempt at once with `TurnStopped`. ``trace`` is told each step. Raises `ConnectFailed` or
-        `NewHostKey`. ``jump_host``: it is to be one for others.
+        `NewHostKey`. ``ask`` puts to a person what a server asks at a login, of a jump host's too. ``jump_host``: it
+        is to be one for others.
         """
-        store = self.stores.of(host.known_hosts)
-        known = store.lookup(host.address, host.port)
-        wire, deadline = self._reach(host, stopped, trace)
+        known = self._store_of(host).lookup(*_known_as(host))
+        wire, deadline = self._reach(host, stopped, trace, ask)
         link = Link(wire, deadline)
         try:
             transport = Transport(link)
-            options = transport.get_security_options()
-            options.key_types = algorithm_order(known, options.key_types)
+            transport.host_key_order = tuple(algorithm_order(known, transport.preferred_keys))
+            if host.compression:
+                transport.compress()
         except (OSError, paramiko.SSHException):
             link.release()
             raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None
@@ -102,19 +121,24 @@ class Connector:
                 link.budget = None
                 self._check_key(connection, known, trace)
                 transport.auth_timeout = left
-                Login(host, connection.sessions, link, self.keyring, stopped, left, trace).run()
+                Login(host, connection.sessions, link, self.keyring, stopped, left, trace, ask).run()
         except BaseException:
             connection.close()
             raise
         link.deadline = None
         return connection
 
-    def _reach(self, host: Host, stopped: Stopper, trace: Trace) -> tuple[Wire, float]:
+    def _store_of(self, host: Host) -> KeyStore:
+        return self.stores.of(host.known_hosts, host.user_known_hosts, host.global_known_hosts)
+
+    def _reach(self, host: Host, stopped: Stopper, trace: Trace, ask: Ask) -> tuple[Wire, float]:
         """What carries the bytes, and when the login must be over (on `time.monotonic`)."""
         if host.jump:
-            return self.hops.through(host, stopped, trace)
+            return self.hops.through(host, stopped, trace, ask)
         deadline = time.monotonic() + host.connect_timeout
-        sock = dial(host.address, host.port, deadline, stopped, trace)
+        sock = dial(
+            *(host.address, host.port, deadline, stopped, trace), family=host.address_family, bind=host.bind_address
+        )
         try:
             tune(sock, host.keepalive)
         except OSError:
@@ -151,11 +175,22 @@ class Connector:
         host = connection.host
         offered = connection.transport.get_remote_server_key()
         key = HostKey(offered.get_name(), base64.b64encode(offered.asbytes()).decode("ascii"))
+        certificate = None
+        if offered.public_blob is not None:
+            certificate = read_certificate(offered.public_blob.key_blob, _known_as(host)[0], time.time())
+        if certificate is not None:
+            step.say(authority=f"{certificate.authority.type} {certificate.authority.fingerprint}")
+            judged = judge(known, certificate)
+            if judged is not None:
+                step.say(key=f"{key.type} {key.fingerprint}", decision=judged.verdict)
+                if judged.failure is not None:
+                    raise ConnectFailed(judged.failure)
+                return
         policy = host.host_keys or "strict"
         decision = decide(policy, known, key, host.accepted_key)
-        store = self.stores.of(host.known_hosts)
+        store = self._store_of(host)
         if decision.verdict != "trusted":  # another host may have taught us the key meanwhile
-            known = store.lookup(host.address, host.port)
+            known = store.lookup(*_known_as(host))
             decision = decide(policy, known, key, host.accepted_key)
         step.say(key=f"{key.type} {key.fingerprint}", decision=decision.verdict)
         for entry in (*known.entries, *known.plain, *known.revoked):
@@ -164,12 +199,17 @@ class Connector:
             raise NewHostKey(KeyOffer(host.name, host.address, host.port, f"{key.type} {key.blob}", key.fingerprint))
         if decision.verdict == "learn":
             try:
-                store.learn(host.address, host.port, key)
+                store.learn(*_known_as(host), key)
             except OSError as error:
                 connection.notes.append(f"the new host key could not be saved: {error.strerror or error}")
         elif decision.verdict != "trusted":
             assert decision.failure is not None
             raise ConnectFailed(decision.failure)
+
+
+def _known_as(host: Host) -> tuple[str, int]:
+    """Under which address and port its host keys are looked up, as with ssh: an alias goes without a port."""
+    return (host.address, host.port) if host.host_key_alias is None else (host.host_key_alias, DEFAULT_PORT)
 
 
 def _handshake_failed(transport: Transport, link: Link, error: BaseException | None) -> ConnectFailed:

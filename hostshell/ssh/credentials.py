@@ -1,48 +1,27 @@
-"""What a worker can log in with: key files, the agent, the user's default keys. Loaded once a worker, not once a host.
+"""What a worker can log in with: key files and their certificates, agents, the user's default keys.
 
 Must not know connections. Nothing here ever shows a secret.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-import socket
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
-from paramiko.agent import AgentKey
 
 from hostshell.core.events import Failure
-from hostshell.core.model import Secret
+from hostshell.core.keyformat import CERTIFICATE, KeyFile, describe, public_of, strings, type_of
+from hostshell.core.model import Host, Secret
+from hostshell.ssh.agent import AgentKey, Agents
 from hostshell.ssh.failures import ConnectFailed
 
-AGENT_PATIENCE = 3.0  # seconds for the agent to list its keys
-SIGN_PATIENCE = 30.0  # seconds for it to sign: it may ask its person first (ssh-add -c)
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # ssh's own order, less what needs hardware or is retired
-
-
-class _OneAgent(paramiko.Agent):
-    """One connection to the agent for a whole worker: hundreds of hosts with one each exhaust it.
-
-    paramiko's request and answer are two steps without a lock, so concurrent signatures would swap answers.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        super().__init__()
-
-    def _connect(self, conn: socket.socket) -> None:
-        # paramiko sets no limit, and an agent that never answers would hold every host of this worker
-        conn.settimeout(AGENT_PATIENCE)
-        super()._connect(conn)  # type: ignore[misc]  # private: absent from the type stubs
-        conn.settimeout(SIGN_PATIENCE)
-
-    def _send_message(self, msg: paramiko.Message) -> tuple[int, paramiko.Message]:
-        with self._lock:
-            answer: tuple[int, paramiko.Message] = super()._send_message(msg)  # type: ignore[misc]  # private: absent from the type stubs
-            return answer
+LARGEST_FILE = 256 * 1024  # bytes of a key or certificate file
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +33,46 @@ class Identity:
 
 
 class Keyring:
-    """The keys of one worker, loaded when first asked for."""
+    """The keys of one worker, loaded when first asked for. Safe from any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._files: dict[tuple[str, int, Secret | None], paramiko.PKey] = {}
-        self._own: list[Identity] | None = None
+        self._looked_at: dict[str, tuple[int, KeyFile | None]] = {}
+        self.agents = Agents()
 
-    def from_file(self, path: str, passphrase: Secret | None) -> Identity:
+    def own(self, host: Host) -> Iterator[Identity]:
+        """The inventory's own key with its certificates, then alone. Raises `ConnectFailed` for a bad one."""
+        if host.key is None:
+            return
+        name = f"the key {host.key}"
+        key: paramiko.PKey | None = None
+        if host.passphrase is None and self._needs_agent(host.key):
+            key = self._held_by_agent(host, host.key)
+        if key is None:
+            key = self.from_file(host.key, host.passphrase)
+        yield from self._with_certificates(key, name, host.key, host)
+
+    def others(self, host: Host, problems: list[str]) -> Iterator[Identity]:
+        """The keys that are offered after the inventory's own credentials, each once.
+
+        Those that ssh_config names, the rest of the agent's, and the default ones where none are named; with
+        ``identities_only`` of the agent's only those that are named. What could not be used is told to ``problems``.
+        """
+        named = host.identity_files if host.identity_files is not None else ()
+        given: set[bytes] = {own.key.asbytes() for own in self._seen_as_own(host)}
+        for path in named:
+            yield from _once(self._of_file(host, path, problems), given)
+        defaults = [] if host.identity_files is not None else [f"~/.ssh/{name}" for name in DEFAULT_KEYS]
+        if not host.identities_only:
+            for key in self._agent_keys(host, problems):
+                yield from _once([Identity(key, "the agent's key")], given)
+        for path in defaults:
+            yield from _once(self._of_file(host, path, []), given)
+
+    def from_file(self, path: str, passphrase: Secret | None) -> paramiko.PKey:
         """The key in ``path``. Raises `ConnectFailed` (kind auth) with the reason in words."""
-        full = str(Path(path).expanduser())
+        full = os.path.expanduser(path)
         try:
             stamp = os.stat(full).st_mtime_ns
             with self._lock:
@@ -72,6 +81,7 @@ class Keyring:
                 if key is None:
                     # paramiko takes the key derivation's time (bcrypt) under our lock on purpose: once, not once a host
                     key = paramiko.PKey.from_path(full, passphrase.reveal().encode() if passphrase else None)  # type: ignore[arg-type]  # bytes, whatever the stubs say
+                    key.public_blob = None  # the certificate beside it is ours to offer
                     self._files[place] = key
         except FileNotFoundError:
             raise _no_key(path, "no such file", "check `key` in the inventory") from None
@@ -85,35 +95,123 @@ class Keyring:
             if "password" in str(error).lower() or "encrypted" in str(error).lower():
                 raise _no_key(path, "it is encrypted", "add `passphrase_from = ask`") from None
             raise _no_key(path, "it holds no usable private key", "Ed25519, ECDSA and RSA keys work") from None
-        return Identity(key, path)
+        return key
 
-    def own(self) -> list[Identity]:
-        """The agent's keys, then ``~/.ssh/id_*`` that need no passphrase; each key once."""
-        with self._lock:
-            if self._own is None:
-                self._own = self._gather()
-            return self._own
+    # --- parts ---
 
-    def _gather(self) -> list[Identity]:
-        found: list[Identity] = []
-        seen: set[bytes] = set()
-        if os.environ.get("SSH_AUTH_SOCK"):
+    def _of_file(self, host: Host, path: str, problems: list[str]) -> Iterator[Identity]:
+        """The key in a file, in the agent's hands where it has it, with its certificates."""
+        shown = path if path.startswith("~") else f"the key {path}"
+        key: paramiko.PKey | None = self._held_by_agent(host, path) if self._needs_agent(path) else None
+        if key is None:
+            look = self._look(path)
+            if look is None or not look.private:
+                return  # missing, not ours to read, or a public key alone: ssh passes over it as well
             try:
-                keys: tuple[AgentKey, ...] = _OneAgent().get_keys()
-            except (paramiko.SSHException, OSError):
-                keys = ()  # an agent that does not answer is as none
-            for key in keys:
-                seen.add(key.asbytes())
-                found.append(Identity(key, "the agent's key"))
-        for name in DEFAULT_KEYS:
-            path = Path("~/.ssh").expanduser() / name
+                key = self.from_file(path, dict(host.passphrases).get(path))
+            except ConnectFailed as error:
+                problems.append(error.failure.message)
+                return
+        yield from self._with_certificates(key, shown, path, host)
+
+    def _with_certificates(self, key: paramiko.PKey, name: str, path: str, host: Host) -> Iterator[Identity]:
+        for file in (*host.certificate_files, f"{path}-cert.pub"):
+            certificate = _certificate(file)
+            if certificate is None:
+                continue
             try:
-                private = paramiko.PKey.from_path(str(path))
-            except (OSError, paramiko.SSHException, ValueError, TypeError, paramiko.pkey.UnknownKeyType):
-                continue  # missing, encrypted or not ours to read: ssh passes over it as well
-            if private.asbytes() not in seen:
-                found.append(Identity(private, f"~/.ssh/{name}"))
-        return found
+                certified = _certified(key, certificate)
+            except (ValueError, paramiko.SSHException):
+                continue  # another key's
+            yield Identity(certified, f"{name} with its certificate")
+        yield Identity(key, name)
+
+    def _seen_as_own(self, host: Host) -> list[Identity]:
+        try:
+            return list(self.own(host))
+        except ConnectFailed:
+            return []
+
+    def _needs_agent(self, path: str) -> bool:
+        """Whether a file does not give its private key by itself."""
+        look = self._look(path)
+        return look is None or look.encrypted or not look.private
+
+    def _held_by_agent(self, host: Host, path: str) -> AgentKey | None:
+        look = self._look(path)
+        public = look.public if look is not None else None
+        if public is None:
+            public = public_of(_read(f"{path}.pub") or b"")
+        if public is None:
+            return None
+        return next((key for key in self._agent_keys(host, []) if key.blob == public), None)
+
+    def _agent_keys(self, host: Host, problems: list[str]) -> list[AgentKey]:
+        path = host.identity_agent
+        if path is None or path == "SSH_AUTH_SOCK":
+            path = os.environ.get("SSH_AUTH_SOCK", "")
+        if path in ("", "none"):
+            return []
+        agent, keys = self.agents.keys(os.path.expanduser(path))
+        if agent.problem:
+            problems.append(agent.problem)
+        return keys
+
+    def _look(self, path: str) -> KeyFile | None:
+        full = os.path.expanduser(path)
+        try:
+            stamp = os.stat(full).st_mtime_ns
+        except OSError:
+            return None
+        known = self._looked_at.get(full)
+        if known is None or known[0] != stamp:
+            known = self._looked_at[full] = (stamp, describe(_read(full) or b""))
+        return known[1]
+
+
+def _once(identities: Iterator[Identity] | list[Identity], given: set[bytes]) -> Iterator[Identity]:
+    """Those that were not given before. A certificate is another thing than its key."""
+    for identity in identities:
+        blob = identity.key.public_blob.key_blob if identity.key.public_blob else identity.key.asbytes()
+        if blob not in given:
+            given.add(blob)
+            yield identity
+
+
+def _certified(key: paramiko.PKey, certificate: bytes) -> paramiko.PKey:
+    """``key`` as it logs in with ``certificate``. Raises ValueError where that is of another key."""
+    if isinstance(key, AgentKey):
+        if not _belongs(certificate, key.blob):
+            raise ValueError("another key's")
+        return key.certified(certificate)
+    if not _belongs(certificate, key.asbytes()):
+        raise ValueError("another key's")
+    certified = copy.copy(key)
+    certified.load_certificate(paramiko.Message(certificate))
+    return certified
+
+
+def _belongs(certificate: bytes, public: bytes) -> bool:
+    """Whether a certificate is of this key: after its type and nonce stand the key's own fields (PROTOCOL.certkeys)."""
+    kind = type_of(public)
+    if type_of(certificate) != kind + CERTIFICATE:
+        return False
+    fields = public[4 + len(kind) :]
+    rest = strings(certificate, 2)[2]
+    return rest.startswith(fields)
+
+
+def _certificate(path: str) -> bytes | None:
+    blob = public_of(_read(path) or b"")
+    return blob if blob is not None and type_of(blob).endswith(CERTIFICATE) else None
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with Path(os.path.expanduser(path)).open("rb") as file:
+            return file.read(LARGEST_FILE)
+    except OSError:
+        return None
 
 
 def _no_key(path: str, why: str, hint: str) -> ConnectFailed:

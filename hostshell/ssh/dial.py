@@ -14,31 +14,42 @@ import time
 from collections.abc import Callable
 
 from hostshell.core.events import Failure
+from hostshell.core.model import AddressFamily
 from hostshell.ssh.failures import ConnectFailed, TurnStopped
 from hostshell.ssh.trace import SILENT, Taking, Trace
 
 SLICE = 0.05  # seconds between two looks at `stopped`
 STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305, section 5)
 
+_FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 
 
-def dial(address: str, port: int, deadline: float, stopped: Callable[[], bool], trace: Trace = SILENT) -> socket.socket:
-    """A connected socket. ``deadline`` is on `time.monotonic`; ``trace`` is told the steps.
+def dial(
+    address: str,
+    port: int,
+    deadline: float,
+    stopped: Callable[[], bool],
+    trace: Trace = SILENT,
+    *,
+    family: AddressFamily = "any",
+    bind: str | None = None,
+) -> socket.socket:
+    """A connected socket, from the local address ``bind``. ``deadline`` is on `time.monotonic`; ``trace`` is told all.
 
     Raises `ConnectFailed` (kinds dns, refused, unreachable, timeout) or `TurnStopped`.
     """
     with trace.step("name") as step:
         step.say(name=address)
-        places = resolve(address, port, deadline, stopped)
+        places = resolve(address, port, deadline, stopped, family)
         step.say(addresses=tuple(str(where[0]) for _, where in places))
     with trace.step("port") as step:
         step.say(port=port)
-        return _race(places, port, deadline, stopped, step)
+        return _race(places, port, deadline, stopped, step, bind)
 
 
 def resolve(
-    address: str, port: int, deadline: float, stopped: Callable[[], bool]
+    address: str, port: int, deadline: float, stopped: Callable[[], bool], only: AddressFamily = "any"
 ) -> list[tuple[socket.AddressFamily, tuple[object, ...]]]:
     """The socket addresses of a name, families taking turns (RFC 8305, section 4).
 
@@ -48,7 +59,7 @@ def resolve(
 
     def ask() -> None:
         try:
-            answer.append(socket.getaddrinfo(address, port, socket.AF_UNSPEC, socket.SOCK_STREAM))
+            answer.append(socket.getaddrinfo(address, port, _FAMILIES[only], socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             answer.append(error)
 
@@ -99,6 +110,7 @@ def _race(
     deadline: float,
     stopped: Callable[[], bool],
     step: Taking,
+    bind: str | None = None,
 ) -> socket.socket:
     def tried(where: object, code: int) -> None:
         step.add("tried", f"{where}: {os.strerror(code).lower() if code else 'connected'}")
@@ -130,7 +142,7 @@ def _race(
                     tried(where[0], last_error)
                     continue
                 sock.setblocking(False)
-                result = sock.connect_ex(where)
+                result = _bind(sock, family, bind) or sock.connect_ex(where)
                 if result not in (0, errno.EINPROGRESS):
                     last_error = result
                     tried(where[0], result)
@@ -156,6 +168,18 @@ def _race(
                 sock.close()
     # a server that resets what it has just accepted (MaxStartups, tcp wrappers) may take the next connect
     raise ConnectFailed(_failure(last_error, port), retriable=last_error == errno.ECONNRESET)
+
+
+def _bind(sock: socket.socket, family: socket.AddressFamily, address: str | None) -> int:
+    """Let a connection come from ``address``; the error's number, 0 where it went well."""
+    if address is None:
+        return 0
+    try:
+        places = socket.getaddrinfo(address, 0, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        sock.bind(places[0][4])
+    except OSError as error:  # an address of the other family is one, too
+        return errno.EADDRNOTAVAIL if isinstance(error, socket.gaierror) else error.errno or errno.EADDRNOTAVAIL
+    return 0
 
 
 def _failure(code: int, port: int) -> Failure:

@@ -18,7 +18,7 @@ from hostshell.core.explain import HEAD
 from hostshell.ssh.failures import LinkLost, TurnStopped
 from hostshell.ssh.sessions import Refused, Sessions
 from hostshell.ssh.stopping import Stopper
-from hostshell.ssh.transport import Transport, exit_code, exit_signal, send_exec, send_signal
+from hostshell.ssh.transport import Transport, exit_code, exit_signal, send_environment, send_exec, send_signal
 
 PIECE = 64 * 1024  # bytes of output passed on at once
 COMMAND_LIMIT = 255 * 1024  # bytes: OpenSSH cuts the link at a packet of more than 256 KiB (packet.c, PACKET_MAX_SIZE)
@@ -86,7 +86,8 @@ _NOBODY = _Nobody()
 class Execution:
     """One command under way, run in the turn's own thread. ``emit`` may block: then the host waits.
 
-    ``silent`` is called once where it says nothing for a moment.
+    ``silent`` is called once where it says nothing for a moment. ``environment`` is asked of the server, which mostly
+    allows a few names of its own choice.
 
     ``patience`` is how many seconds the server has to open a session: a link that died unseen never answers.
     """
@@ -100,6 +101,7 @@ class Execution:
         *,
         patience: float,
         silent: Callable[[], None] = lambda: None,
+        environment: tuple[tuple[str, str], ...] = (),
     ) -> None:
         self._sessions = sessions
         self._transport = sessions.transport
@@ -108,6 +110,7 @@ class Execution:
         self._emit = emit
         self._stopped = stopped
         self._silent = silent
+        self._environment = environment
         self._bell = _Bell()
         self._head = b""
 
@@ -136,6 +139,8 @@ class Execution:
         channel.event = _NOBODY  # type: ignore[assignment]  # nobody waits for the answer alone
         try:
             with self._transport.together():
+                for name, value in self._environment:
+                    send_environment(channel, name, value)
                 send_exec(channel, command)
                 channel.shutdown_write()  # a command that reads its standard input sees the end at once
                 self._sessions.ahead()

@@ -20,6 +20,7 @@ from hostshell.core.events import Failure, Kind
 from hostshell.core.model import Host, login_of
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.failures import ConnectFailed, NewHostKey, TurnStopped
+from hostshell.ssh.interview import Ask
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import SILENT, Trace
 from hostshell.ssh.transport import SessionAsked
@@ -33,7 +34,7 @@ LINGER = 3.0  # seconds that a jump host's connection stays open after its last 
 # reasons for refusing a channel (RFC 4254, section 5.1)
 PROHIBITED, UNKNOWN_TYPE, SHORTAGE = 1, 3, 4
 
-Connect: TypeAlias = "Callable[[Host, Stopper, Trace], Connection]"
+Connect: TypeAlias = "Callable[[Host, Stopper, Trace, Ask], Connection]"
 
 
 @dataclass(eq=False)
@@ -80,16 +81,13 @@ class Hops:
         self._connect = connect
         self._lock = threading.Lock()
         self._bastions: dict[tuple[Host, ...], _Bastion] = {}
-        self._job = 0
         self._closed = False
 
-    def new_job(self, number: int) -> None:
-        """What was down in the job before is tried again in another one."""
-        if number != self._job:
-            with self._lock:
-                self._job = number
-                for bastion in self._bastions.values():
-                    bastion.failure = None
+    def new_job(self) -> None:
+        """What was down in the job before is tried again."""
+        with self._lock:
+            for bastion in self._bastions.values():
+                bastion.failure = None
 
     def close(self) -> None:
         """Close every connection, those in use as well."""
@@ -103,16 +101,18 @@ class Hops:
             for line in bastion.lines:
                 _end(line)
 
-    def through(self, host: Host, stopped: Stopper, trace: Trace = SILENT) -> tuple[Tunnel, float]:
+    def through(
+        self, host: Host, stopped: Stopper, trace: Trace = SILENT, ask: Ask = lambda _: None
+    ) -> tuple[Tunnel, float]:
         """A tunnel to ``host`` through its ``jump``, and when its login must be over (on `time.monotonic`).
 
         Each jump host has its own time to connect; the host's own begins when the last of them stands. ``trace`` is
-        told the steps of an attempt that begins here. Raises `ConnectFailed`, `NewHostKey` (of a jump host) or
-        `TurnStopped`.
+        told the steps of an attempt that begins here, and ``ask`` what is asked there. Raises `ConnectFailed`,
+        `NewHostKey` (of a jump host) or `TurnStopped`.
         """
         key = tuple(login_of(hop) for hop in host.jump)
         while True:
-            line = self._line(key, host.jump, stopped, trace)
+            line = self._line(key, host.jump, stopped, trace, ask)
             deadline = time.monotonic() + host.connect_timeout
             try:
                 with trace.step("port") as step:
@@ -128,7 +128,7 @@ class Hops:
 
     # --- a connection to the jump host ---
 
-    def _line(self, key: tuple[Host, ...], way: tuple[Host, ...], stopped: Stopper, trace: Trace) -> _Line:
+    def _line(self, key: tuple[Host, ...], way: tuple[Host, ...], stopped: Stopper, trace: Trace, ask: Ask) -> _Line:
         """A connection with room, counted as one more user's."""
         while True:
             bell = threading.Event()
@@ -144,7 +144,7 @@ class Hops:
                 attempt = bastion.attempt
                 if attempt is None:
                     attempt = bastion.attempt = _Attempt()
-                    body = partial(self._attempt, bastion, way, attempt, trace.through(way[-1].name))
+                    body = partial(self._attempt, bastion, way, attempt, trace.through(way[-1].name), ask)
                     threading.Thread(target=body, name=f"jump host {way[-1].name}", daemon=True).start()
                 attempt.bells.append(bell)
             with stopped.calling(bell.set):
@@ -158,12 +158,12 @@ class Hops:
                 if attempt.failure is not None:
                     raise _again(attempt.failure)
 
-    def _attempt(self, bastion: _Bastion, way: tuple[Host, ...], attempt: _Attempt, trace: Trace) -> None:
+    def _attempt(self, bastion: _Bastion, way: tuple[Host, ...], attempt: _Attempt, trace: Trace, ask: Ask) -> None:
         failure: ConnectFailed | NewHostKey | None = None
         connection = None
         hop = way[-1]
         try:
-            connection = self._connect(replace(hop, jump=way[:-1]), attempt.stopper, trace)
+            connection = self._connect(replace(hop, jump=way[:-1]), attempt.stopper, trace, ask)
         except ConnectFailed as error:
             failure = error if error.hop else _named(error, hop)
         except NewHostKey as error:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hostshell.core.events import Failure
+from hostshell.core.keyformat import CERTIFICATE
 from hostshell.core.model import HostKeyPolicy
+from hostshell.ssh.certificates import Certificate
 from hostshell.ssh.knownhosts import RSA_ALGORITHMS, HostKey, Known, known_name
 
 
@@ -21,6 +23,8 @@ def algorithm_order(known: Known, supported: Sequence[str]) -> list[str]:
     In any other order a server with several keys may show one that is not known, and a known host looks changed.
     """
     first: list[str] = []
+    if known.authorities:  # as ssh does, whichever key they have signed
+        first = [name for name in supported if name.endswith(CERTIFICATE)]
     for entry in known.entries or known.plain:
         algorithms = RSA_ALGORITHMS if entry.key.type == "ssh-rsa" else (entry.key.type,)
         first += [name for name in algorithms if name in supported]
@@ -40,6 +44,24 @@ class Decision:
 
     verdict: Verdict
     failure: Failure | None = None
+
+
+def judge(known: Known, certificate: Certificate) -> Decision | None:
+    """May we log in because of a certificate? None where no authority that we know has signed it: its key decides.
+
+    A known authority's certificate that is not good is refused, whatever else is known.
+    """
+    for revoked in (certificate.key, certificate.authority):
+        if any(entry.key == revoked for entry in known.revoked):
+            return Decision("revoked", _revoked(known, revoked))
+    ours = next((entry for entry in known.authorities if entry.key == certificate.authority), None)
+    if ours is None:
+        return None
+    if certificate.wrong:
+        message = f"the host certificate of {known_name(known.address, known.port)} is not good: {certificate.wrong}"
+        hint = f"its authority is trusted in {ours.place}: have the host's certificate made anew"
+        return Decision("refused", Failure("hostkey", message, hint))
+    return Decision("trusted")
 
 
 def decide(policy: HostKeyPolicy, known: Known, offered: HostKey, accepted: str | None = None) -> Decision:
@@ -66,7 +88,7 @@ def decide(policy: HostKeyPolicy, known: Known, offered: HostKey, accepted: str 
 def _unknown(known: Known, offered: HostKey) -> Failure:
     message = f"{_whose(known)} is not known: it offers {_shown(offered)}"
     if known.authorities:
-        message += f" (the authority in {known.authorities[0].place} does not help: no host certificates yet)"
+        message += f" (it shows no certificate of the authority in {known.authorities[0].place})"
     hint = "if that is its key: --host-keys ask shows it and asks, --host-keys accept-new saves it unasked"
     return Failure("hostkey", message, hint)
 

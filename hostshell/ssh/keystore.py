@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from hostshell.core.events import Failure
 from hostshell.ssh.failures import ConnectFailed
@@ -74,29 +75,48 @@ class KeyStore:
             raise KeyNotSaved(errno.EINVAL, str(error)) from None
 
 
+_Choice: TypeAlias = "tuple[str | None, tuple[str, ...] | None, tuple[str, ...] | None]"
+
+
 class KeyStores:
-    """One `KeyStore` for each ``known_hosts`` setting, shared by all hosts that have it. Safe from any thread.
+    """One `KeyStore` for each choice of files, shared by all hosts that have it. Safe from any thread.
 
     ``home`` is whose ``~/.ssh`` counts ($HOME unless given).
     """
 
     def __init__(self, home: str | None = None) -> None:
         self._home = home
-        self._stores: dict[str | None, KeyStore] = {}
+        self._stores: dict[_Choice, KeyStore] = {}
         self._lock = threading.Lock()
 
-    def of(self, known_hosts: str | None) -> KeyStore:
-        """The store of one setting: a file that replaces the user's and the system's, or None for those."""
+    def of(
+        self,
+        known_hosts: str | None,
+        users: tuple[str, ...] | None = None,
+        systems: tuple[str, ...] | None = None,
+    ) -> KeyStore:
+        """The store of one choice: a file that replaces the user's and the system's, or None for those.
+
+        ``users`` and ``systems`` are files in place of the user's and the system's own; the first of the user's
+        receives new keys. Without any they are kept nowhere.
+        """
+        choice = (known_hosts, users, systems)
         with self._lock:
-            store = self._stores.get(known_hosts)
+            store = self._stores.get(choice)
             if store is None:
-                store = self._stores[known_hosts] = self._open(known_hosts)
+                store = self._stores[choice] = self._open(*choice)
             return store
 
-    def _open(self, known_hosts: str | None) -> KeyStore:
+    def _open(
+        self, known_hosts: str | None, users: tuple[str, ...] | None, systems: tuple[str, ...] | None
+    ) -> KeyStore:
         home = self._home if self._home is not None else os.path.expanduser("~")
         if known_hosts is None:
-            return KeyStore(*default_files(home))
+            files, own = default_files(home)
+            mine, theirs = (files[:2] if users is None else list(users)), (files[2:] if systems is None else systems)
+            if users is not None:
+                own = users[0] if users else os.devnull
+            return KeyStore([*mine, *theirs], own)
         file = str(Path(home, known_hosts[2:])) if known_hosts.startswith("~/") else known_hosts
         return KeyStore([file], file)
 

@@ -12,7 +12,7 @@ import hashlib
 import re
 import socket
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
@@ -69,7 +69,8 @@ class Known:
 
     ``entries`` are its keys, ``revoked`` the keys it must never show. ``plain`` are the keys of the address without its
     port, when nothing is known with the port: as with ssh, one of them is trusted when it is offered, but they make no
-    other key look changed. ``authorities`` are ``@cert-authority`` lines; nothing is trusted because of them yet.
+    other key look changed. ``authorities`` are ``@cert-authority`` lines, those of the address without its port where
+    nothing is known with it.
     """
 
     address: str
@@ -241,10 +242,16 @@ def lookup(books: Iterable[KnownHosts], address: str, port: int) -> Known:
     books = list(books)
     entries, revoked, authorities = _gather(books, known_name(address, port))
     plain: list[Entry] = []
-    if not entries and port not in (0, DEFAULT_PORT):
-        plain, plain_revoked, _ = _gather(books, known_name(address, DEFAULT_PORT))
+    if not entries and not authorities and port not in (0, DEFAULT_PORT):
+        plain, plain_revoked, authorities = _gather(books, known_name(address, DEFAULT_PORT))
         revoked += plain_revoked
     return Known(address, port, tuple(entries), tuple(revoked), tuple(plain), tuple(authorities))
+
+
+def matches(name: str, patterns: Collection[bytes]) -> bool:
+    """Whether a host's name is one of ``patterns``, with wildcards; ASCII letters in any case."""
+    wanted = _encode(_canonical(name.translate(_LOWER)))
+    return any(_glob(wanted, pattern.lower()) for pattern in patterns)
 
 
 def _gather(books: Sequence[KnownHosts], name: str) -> tuple[list[Entry], list[Entry], list[Entry]]:

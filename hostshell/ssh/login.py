@@ -1,4 +1,4 @@
-"""One login on a connection whose host key is good: which credentials are offered, and how to say that none was.
+"""One login on a connection whose host key is good: which credentials are offered, in what order.
 
 Must not know how the connection was made. RFC 4252; one request for the service a connection, however many credentials.
 """
@@ -6,15 +6,20 @@ Must not know how the connection was made. RFC 4252; one request for the service
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import paramiko
 from paramiko.auth_handler import AuthHandler
+from paramiko.common import cMSG_USERAUTH_REQUEST
 
 from hostshell.core.events import Failure
 from hostshell.core.model import Host
-from hostshell.ssh.credentials import Keyring
+from hostshell.ssh.credentials import Identity, Keyring
 from hostshell.ssh.failures import ConnectFailed, TurnStopped
+from hostshell.ssh.interview import Ask, Interview
 from hostshell.ssh.link import Link
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
@@ -32,6 +37,8 @@ class _Handler(AuthHandler):
     """
 
     transport: Transport
+    unusable = ""  # why the credential could not be offered
+    _accepted = False  # whether the server has said that it would take the key
 
     def _request_auth(self) -> None:
         if self.transport.service_asked:
@@ -54,16 +61,65 @@ class _Handler(AuthHandler):
         accepted = paramiko.Message()
         accepted.add_string("ssh-userauth")
         accepted.rewind()
-        super()._parse_service_accept(accepted)  # type: ignore[misc]  # private
+        try:
+            if self._asks_first():
+                self._query()
+            else:
+                super()._parse_service_accept(accepted)  # type: ignore[misc]  # private
+        except (paramiko.SSHException, OSError, ValueError, TypeError) as error:
+            # a key that cannot sign (its agent has died) is one credential less, and nothing to end the connection for
+            self.unusable = str(error) or type(error).__name__
+            assert self.auth_event is not None
+            self.auth_event.set()
 
-    def _parse_service_accept(self, message: paramiko.Message) -> None:
+    def _parse_service_accept(self, message: paramiko.Message) -> None:  # noqa: ARG002  # paramiko's
         if not self.transport.service_asked:
             self.transport.service_asked = True
-            super()._parse_service_accept(message)  # type: ignore[misc]  # private
+            self._send_credential()
+
+    # --- a key that wants to be touched is offered without a signature first (RFC 4252, section 7) ---
+
+    def _asks_first(self) -> bool:
+        return self.auth_method == "publickey" and getattr(self.private_key, "touched", False) and not self._accepted
+
+    def _query(self) -> None:
+        message = paramiko.Message()
+        message.add_byte(cMSG_USERAUTH_REQUEST)
+        message.add_string(self.username or "")
+        message.add_string("ssh-connection")
+        message.add_string("publickey")
+        message.add_boolean(False)
+        key_type, bits = self._get_key_type_and_bits(self.private_key)  # type: ignore[attr-defined]  # private
+        message.add_string(key_type)
+        message.add_string(bits)
+        self.transport._send_message(message)  # type: ignore[attr-defined]  # private
+
+    def _parse_userauth_info_request(self, message: paramiko.Message) -> None:
+        if self._asks_first():  # the same number as SSH_MSG_USERAUTH_PK_OK
+            self._accepted = True
+            self._send_credential()
+            return
+        super()._parse_userauth_info_request(message)  # type: ignore[misc]  # private
+
+
+Method: TypeAlias = Literal["publickey", "password", "keyboard-interactive"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """One credential: how to begin with it, and what to call it. ``mark`` tells it from every other one."""
+
+    method: Method
+    name: str
+    mark: object
+    begin: Callable[[AuthHandler, threading.Event], None]
 
 
 class Login:
-    """One login: which credentials were tried, what the server still wants, and how to say that none was good."""
+    """One login: which credentials were tried, what the server still wants, and how to say that none was good.
+
+    ``ask`` puts a question of the server's to a person and waits; it gives None where there is nobody to ask.
+    """
 
     def __init__(
         self,
@@ -74,6 +130,7 @@ class Login:
         stopped: Stopper,
         patience: float,
         trace: Trace = SILENT,
+        ask: Ask = lambda _: None,
     ) -> None:
         self.host = host
         self.transport = sessions.transport
@@ -84,7 +141,11 @@ class Login:
         self.patience = patience  # seconds; the link's deadline comes before
         self.allowed: list[str] | None = None  # the methods that the server named; None before it named any
         self.tried: list[str] = []
+        self.problems: list[str] = []  # keys that could not be used, and why
         self.password_refused = False
+        self._spent: set[object] = set()  # marks of what was offered
+        self._partly = False  # something was accepted, and more is wanted
+        self._interview = Interview(host, link, ask)
         self._trace = trace
         self._step = Taking()
 
@@ -98,88 +159,140 @@ class Login:
                 self._step.say(allowed=self.transport.packets.methods)
 
     def _run(self) -> None:
-        host = self.host
-        if host.key is not None:
-            identity = self.keyring.from_file(host.key, host.passphrase)
-            if self._offer_key(identity.key, f"the key {identity.name}"):
-                return
-        if host.password is not None and self._offer_password(host.password.reveal()):
-            return
-        for identity in self.keyring.own():
-            if self.allowed is not None and "publickey" not in self.allowed:
-                break
-            if self._offer_key(identity.key, identity.name):
-                return
+        again = True
+        while again:  # what was accepted in part opens other methods: from the first credential on again
+            again = False
+            for offer in self._offers():
+                if offer.mark in self._spent or not (self.allowed is None or offer.method in self.allowed):
+                    continue
+                outcome = self._attempt(offer)
+                if outcome == "in":
+                    return
+                if outcome == "more":
+                    again = True
+                    break
         raise self._refused()
 
-    def _offer_key(self, key: paramiko.PKey, name: str) -> bool:
-        return self._attempt(name, lambda auth, event: auth.auth_publickey(self.host.user, key, event))
+    # --- what is offered, in order ---
 
-    def _offer_password(self, password: str) -> bool:
-        answered = False
+    def _offers(self) -> Iterator[_Offer]:
+        host = self.host
+        wanted = host.preferred_authentications
+        if wanted is None:
+            yield from self._keys(self.keyring.own(host))
+            yield from self._passwords()
+            yield from self._keys(self._others())
+        for method in wanted or ():
+            if method == "publickey":
+                yield from self._keys(self.keyring.own(host))
+                yield from self._keys(self._others())
+            else:
+                yield from (offer for offer in self._passwords() if offer.method == method)
 
-        def interactive(_title: str, _instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
-            nonlocal answered
-            if (answered and prompts) or len(prompts) > 1 or any(echo for _, echo in prompts):
-                # one hidden question is the password; anything else is a question that only a person can answer
-                raise paramiko.SSHException("the server asks for more than a password")
-            answered = answered or bool(prompts)
-            return [password] * len(prompts)
+    def _others(self) -> Iterator[Identity]:
+        if self.host.pubkey_authentication and (self.allowed is None or "publickey" in self.allowed):
+            self.problems.clear()
+            yield from self.keyring.others(self.host, self.problems)
 
-        if self.allowed is None or "password" in self.allowed:
-            refused_before = len(self.tried)
-            if self._attempt("the password", lambda auth, event: auth.auth_password(self.host.user, password, event)):
-                return True
-            if len(self.tried) > refused_before:
-                self.password_refused = True
-                return False
-        if self.allowed is not None and "keyboard-interactive" in self.allowed:
-            ok = self._attempt(
-                "the password", lambda auth, event: auth.auth_interactive(self.host.user, interactive, event)
+    def _keys(self, identities: Iterator[Identity]) -> Iterator[_Offer]:
+        if not self.host.pubkey_authentication:
+            return
+        for identity in identities:
+            key = identity.key
+            mark = key.public_blob.key_blob if key.public_blob else key.asbytes()
+
+            def begin(auth: AuthHandler, event: threading.Event, key: paramiko.PKey = key) -> None:
+                auth.auth_publickey(self.host.user, key, event)
+
+            yield _Offer("publickey", identity.name, mark, begin)
+
+    def _passwords(self) -> Iterator[_Offer]:
+        host = self.host
+        secret = host.password
+        if secret is not None and host.password_authentication and not self.password_refused:
+            yield _Offer(
+                "password",
+                "the password",
+                "password",
+                lambda auth, event: auth.auth_password(host.user, secret.reveal(), event),
             )
-            self.password_refused = not ok
-            return ok
-        return False
+        # the same password as before would count as another wrong one
+        if (
+            self.allowed is not None
+            and not self.password_refused
+            and (secret is not None or self._partly or self.alone)
+        ):
+            name = "the password" if secret is not None else "answers to its questions"
+            yield _Offer(
+                "keyboard-interactive",
+                name,
+                "keyboard-interactive",
+                lambda auth, event: auth.auth_interactive(host.user, self._interview.answer, event),
+            )
 
-    def _attempt(self, name: str, begin: Callable[[AuthHandler, threading.Event], None]) -> bool:
-        """Offer one credential. False: it was refused (and counted in ``tried``) or the server has no such method."""
+    @property
+    def alone(self) -> bool:
+        """Whether questions are all that the server takes."""
+        return self.allowed == ["keyboard-interactive"]
+
+    # --- one credential ---
+
+    def _attempt(self, offer: _Offer) -> Literal["in", "more", "no"]:
+        """Offer one credential. ``no``: it was refused (and counted in ``tried``) or the server has no such method."""
         if self.stopped():
             raise TurnStopped
+        name = offer.name
         try:
-            more = self._answer(begin)
+            more = self._answer(offer)
         except paramiko.BadAuthenticationType as error:
             self.allowed = list(error.allowed_types)
             self._step.add("offered", f"{name}: the server does not take that method")
-            return False
+            return "no"
+        except _Unusable as error:
+            self._spent.add(offer.mark)
+            self.problems.append(f"{name}: {error}")
+            self._step.add("offered", f"{name}: {error}")
+            return "no"
         except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError) as error:
             if self.stopped():
                 raise TurnStopped from None
+            self._spent.add(offer.mark)
             refused = isinstance(error, paramiko.AuthenticationException) and self.transport.is_active()
             self.tried.append(name)
+            if name == "the password":
+                self.password_refused = self._interview.password_given or offer.method == "password"
+            if self._interview.unanswered:
+                raise self._interview.failure(self.tried) from None
             if not refused and self.transport.gone():
                 self._step.add("offered", f"{name}: the connection ended")
                 raise self._ended() from None
             self._step.add("offered", f"{name}: {'refused' if refused else error}")
-            return False
+            return "no"
+        self._spent.add(offer.mark)
         if more:  # accepted, and the server wants another method as well
             self.allowed = list(more)
+            self._partly = True
             self._step.add("offered", f"{name}: accepted, and it wants {', '.join(more)} as well")
-            return False
+            return "more"
         self._step.add("offered", f"{name}: accepted")
-        return True
+        return "in"
 
-    def _answer(self, begin: Callable[[AuthHandler, threading.Event], None]) -> list[str]:
+    def _answer(self, offer: _Offer) -> list[str]:
         """Offer one credential; what the server still wants. Raises as `paramiko.Transport.auth_password` does."""
         event = threading.Event()
         handler = self.transport.auth_handler = _Handler(self.transport)
         first = not self.transport.service_asked
         with self.transport.together():
-            begin(handler, event)
-            if first and self.transport.service_asked:
-                # OpenSSH takes the request for a session behind the credential; after a refusal it ignores it
+            offer.begin(handler, event)
+            if first and self.transport.service_asked and not self.host.compression:
+                # OpenSSH takes the request for a session behind the credential; after a refusal it ignores it. Where
+                # compression begins with the login, what travels behind the credential could not be read
                 self.sessions.ahead()
         try:
-            event.wait(self.patience)
+            while not event.wait(self.patience) and self._interview.under_way(time.monotonic() - self.patience):
+                pass  # the time that a person takes to answer counts for nothing
+            if handler.unusable:
+                raise _Unusable(handler.unusable)
             more = list(handler.wait_for_response(event))
         except BaseException:
             self.sessions.forget()
@@ -204,11 +317,16 @@ class Login:
         )
 
     def _refused(self) -> ConnectFailed:
-        if not self.tried:
+        if self._partly:
+            message = f"login as {self.host.user} accepted in part only"
+            message += f": it wants {', '.join(self.allowed or ())[:200]} as well"
+        elif not self.tried:
             wanted = f"; it allows {', '.join(self.allowed)[:200]}" if self.allowed else ""
             message = f"nothing to log in with as {self.host.user}{wanted}"
         else:
             message = f"login as {self.host.user} refused ({self._tried()})"
+        for problem in dict.fromkeys(self.problems):
+            message += f"; {problem}"
         if self.host.password_withheld:
             message += "; its password was refused before and is not offered again"
             return ConnectFailed(Failure("auth", message, "correct it in the inventory, then `reload`"))
@@ -217,3 +335,7 @@ class Login:
     def _tried(self) -> str:
         names = list(dict.fromkeys(self.tried))
         return "tried " + (", ".join(names) if names else "nothing")
+
+
+class _Unusable(Exception):
+    """A credential that could not be offered; the text says why."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ from paramiko.common import (
     cMSG_CHANNEL_OPEN,
     cMSG_CHANNEL_REQUEST,
 )
+from paramiko.compress import ZlibCompressor
 
 from hostshell.ssh.link import Link
 from hostshell.ssh.packets import PACKET_LIMIT, Packets
@@ -35,6 +37,20 @@ DIGESTS = (
 WINDOW = 2 * 1024 * 1024  # bytes of output that may wait unread, for a command
 REASON_LIMIT = 200  # bytes of a server's text that are kept
 LARGEST = 32 * 1024  # bytes of one message of output, as OpenSSH's own client asks for
+
+
+class Inflate:
+    """What a server compressed, made large again: a packet of some bytes may hold as many as it likes."""
+
+    def __init__(self) -> None:
+        self._stream = zlib.decompressobj()
+
+    def __call__(self, data: bytes) -> bytes:
+        """The plain bytes. Raises `paramiko.SSHException` for more than any packet may hold."""
+        plain = self._stream.decompress(data, PACKET_LIMIT)
+        if self._stream.unconsumed_tail:
+            raise paramiko.SSHException("the server is not to be trusted, it sent a packet of an impossible size")
+        return plain
 
 
 class SessionAsked:
@@ -65,10 +81,12 @@ class Transport(paramiko.Transport):
 
     _preferred_ciphers = CIPHERS
     _preferred_macs = DIGESTS
+    _compression_info = {"zlib@openssh.com": (ZlibCompressor, Inflate), "none": (None, None)}  # noqa: RUF012  # paramiko's
 
     def __init__(self, link: Link) -> None:
         super().__init__(link, packetizer_class=Packets)  # type: ignore[arg-type]  # any socket-like object does
         self._link = link
+        self.host_key_order: tuple[str, ...] = ()  # the algorithms of host keys to offer, in order; empty: all
         self.service_asked = False  # whether the service ``ssh-userauth`` was asked for
         self.on_end: Callable[[], None] | None = None  # called once, by its own thread, when that is about to end
 
@@ -204,6 +222,15 @@ class Transport(paramiko.Transport):
     def _log(self, level: int, msg: object, *args: object) -> None:
         """Nobody reads it, and its texts are a tenth of the cost of a login."""
 
+    def compress(self) -> None:
+        """Ask for compression; before the handshake. Only of the kind that begins after the login."""
+        self._preferred_compression = ("zlib@openssh.com", "none")
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """The algorithms of host keys that are offered; paramiko puts those of certificates last."""
+        return self.host_key_order or tuple(super().preferred_keys)
+
     def _filter_algorithm(self, type_: str) -> Any:
         return getattr(self, f"_preferred_{type_}")  # we disable none after the start
 
@@ -216,6 +243,14 @@ def send_exec(channel: paramiko.Channel, command: bytes) -> None:
     message = _request(channel, "exec", True)
     message.add_string(command)
     channel.event_ready = False
+    _send(channel, message)
+
+
+def send_environment(channel: paramiko.Channel, name: str, value: str) -> None:
+    """Wish for a variable of the command's environment (RFC 4254, section 6.4). The server need not answer or obey."""
+    message = _request(channel, "env", False)
+    message.add_string(name)
+    message.add_string(value.encode("utf-8", "surrogateescape"))
     _send(channel, message)
 
 

@@ -6,9 +6,10 @@ import inspect
 import socket
 import subprocess
 import sys
+import zlib
 
 import paramiko
-from paramiko.agent import AgentSSH
+import pytest
 from paramiko.auth_handler import AuthHandler
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.channel import Channel
@@ -16,8 +17,8 @@ from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHA
 from paramiko.packet import Packetizer
 
 from hostshell.ssh.link import Link
-from hostshell.ssh.packets import Packets
-from hostshell.ssh.transport import CIPHERS, DIGESTS, Transport
+from hostshell.ssh.packets import PACKET_LIMIT, Packets
+from hostshell.ssh.transport import CIPHERS, DIGESTS, Inflate, Transport
 
 
 def test_the_pinned_release_is_the_one_that_runs() -> None:
@@ -71,9 +72,36 @@ def test_a_user_message_is_sent_by_the_name_that_we_call() -> None:
     assert list(inspect.signature(Transport._send_user_message).parameters) == ["self", "data"]
 
 
-def test_the_agents_request_is_the_method_that_we_lock() -> None:
-    assert list(inspect.signature(AgentSSH._send_message).parameters) == ["self", "msg"]
-    assert "self.agent._send_message(msg)" in inspect.getsource(paramiko.agent.AgentKey.sign_ssh_data)
+def test_a_key_is_offered_by_what_it_says_of_itself() -> None:
+    source = inspect.getsource(AuthHandler._get_key_type_and_bits)
+    assert 'public_blob := getattr(key, "public_blob", None)' in source
+    assert "return key.get_name(), key" in source
+    assert "self.private_key.sign_ssh_data(blob, algorithm)" in inspect.getsource(AuthHandler._parse_service_accept)
+    assert "MSG_USERAUTH_INFO_REQUEST: self._parse_userauth_info_request" in inspect.getsource(AuthHandler)
+    assert list(inspect.signature(AuthHandler._parse_userauth_info_request).parameters) == ["self", "m"]
+    assert list(inspect.signature(Transport._send_message).parameters) == ["self", "data"]
+
+
+def test_the_order_of_host_key_algorithms_and_the_kinds_of_compression_are_ours_to_say() -> None:
+    with socket.socketpair()[0] as ours:
+        transport = Transport(Link(ours))
+        assert any(name.endswith("-cert-v01@openssh.com") for name in transport.preferred_keys)
+        transport.host_key_order = ("ssh-ed25519",)
+        assert transport.preferred_keys == ("ssh-ed25519",)
+        transport.compress()
+        assert transport.preferred_compression == ("zlib@openssh.com", "none")
+    assert "self.preferred_keys" in inspect.getsource(paramiko.Transport._parse_kex_init)
+    assert "self._compression_info[self.remote_compression][1]" in inspect.getsource(paramiko.Transport)
+    assert 'self.remote_compression != "zlib@openssh.com" or self.authenticated' in " ".join(
+        inspect.getsource(paramiko.Transport._activate_inbound).split()
+    )
+
+
+def test_a_compressed_packet_has_a_bound() -> None:
+    inflate = Inflate()
+    assert inflate(zlib.compress(b"x" * PACKET_LIMIT)) == b"x" * PACKET_LIMIT
+    with pytest.raises(paramiko.SSHException, match="impossible size"):
+        Inflate()(zlib.compress(b"x" * (PACKET_LIMIT + 1)))
 
 
 def test_a_login_attempt_asks_for_the_service_by_the_methods_that_we_override() -> None:

@@ -6,6 +6,7 @@ Must not know which server or account a key is for.
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,3 +47,16 @@ def make_key(path: Path, kind: str = "ed25519", passphrase: str = "") -> Key:
         stdin=subprocess.DEVNULL,
     )
     return Key(path, " ".join(public.read_text().split()[:2]), passphrase)
+
+
+def sign(
+    authority: Key, key: Key, *, host: bool = False, principals: str = "", validity: str = "", more: Sequence[str] = ()
+) -> Path:
+    """Have ``authority`` certify ``key`` (ssh-keygen -s): for a host or a user; the certificate's file."""
+    command = ["ssh-keygen", "-q", "-s", str(authority.path), "-I", "a test's certificate"]
+    command += ["-h"] if host else []
+    command += ["-n", principals] if principals else []
+    command += ["-V", validity] if validity else []
+    command += [*more, f"{key.path}.pub"]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+    return key.path.with_name(f"{key.path.name}-cert.pub")
