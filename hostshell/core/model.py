@@ -86,6 +86,8 @@ class Host:
     where the person allowed it. What follows says what ssh_config(5) says of the keywords of the same names; paths are
     absolute, and None is "not set". ``identity_agent``: a socket's path, or ``none``. ``passphrases`` are those of
     ``identity_files``, by path.
+
+    ``unusable``: why this host cannot be reached at all, in words; no connection is tried.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Host:
     bind_address: str | None = None
     compression: bool = False
     passphrases: tuple[tuple[str, Secret], ...] = ()
+    unusable: str | None = None
     environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
 
 

@@ -6,30 +6,59 @@ Must not know files or what a setting means. No recursion: a chain of groups may
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from hostshell.core.errors import did_you_mean
 from hostshell.core.model import Place
-from hostshell.inventory.sections import GroupSection, Layer
+from hostshell.inventory.sections import GroupSection, Layer, Rank
 from hostshell.inventory.settings import bad, shown
+
+
+_BESIDE = 1  # the tier of Ansible's group_vars; 0 is that of sections
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """One section's settings: ``order`` among all sections; ``run`` is what counts of it before priority and name."""
+
+    tier: int
+    run: int
+    order: int
+    layer: Layer
 
 
 class Groups(Mapping[str, tuple[str, ...]]):
     """Group to the names of its hosts: its own first, then those of the groups in it; looked up when asked for."""
 
-    def __init__(self, sections: Iterable[GroupSection]) -> None:
-        """Merge sections of the same name, later ones key by key. Raises `InventoryError`: unknown group, circle."""
+    def __init__(self, sections: Iterable[GroupSection], everywhere: Iterable[Layer] = ()) -> None:
+        """Merge sections of the same name, later ones key by key. Raises `InventoryError`: unknown group, circle.
+
+        ``everywhere``: settings that hold for every host and beat what groups say in Ansible's inventories themselves.
+        """
         self._hosts: dict[str, tuple[str, ...]] = {}
         self._children: dict[str, tuple[str, ...]] = {}
-        self._layers: dict[str, list[tuple[int, Layer]]] = {}  # with the place of each in the order of all sections
+        self._layers: dict[str, list[_Ranked]] = {}
+        self._everywhere = [_Ranked(_BESIDE, order, order, layer) for order, layer in enumerate(everywhere)]
+        self._priorities: dict[str, int] = {}
+        tiers: dict[str, int] = {}
+        run = 0  # where the present run of Ansible's sections began: their groups are ranked by name
+        before: Rank | None = None
         places: dict[str, Place] = {}
         named: list[GroupSection] = []
         for order, section in enumerate(sections):
             name = section.name
-            self._layers.setdefault(name, []).append((order, section.layer))
-            if section.hosts is not None or name not in self._hosts:
-                self._hosts[name] = section.hosts or ()
-            if section.groups is not None or name not in self._children:
-                self._children[name] = section.groups or ()
+            if section.rank is None or before is None:
+                run = order
+            before = section.rank
+            if section.rank is not None and section.rank.beside:
+                tiers[name] = _BESIDE  # what a later file says of the same group counts as much
+            if section.rank is not None and section.rank.priority is not None:
+                self._priorities[name] = section.rank.priority
+            ranked = _Ranked(tiers.get(name, 0), run if section.rank else order, order, section.layer)
+            self._layers.setdefault(name, []).append(ranked)
+            added = section.rank is not None
+            self._hosts[name] = _merged(self._hosts.get(name), section.hosts, added=added)
+            self._children[name] = _merged(self._children.get(name), section.groups, added=added)
             if section.groups is not None and section.groups_place is not None:
                 places[name] = section.groups_place
                 named.append(section)
@@ -80,7 +109,7 @@ class Groups(Mapping[str, tuple[str, ...]]):
 
     def own_layers(self, name: str) -> list[Layer]:
         """The settings that stand in the group's own sections."""
-        return [layer for _, layer in self._layers[name]]
+        return [ranked.layer for ranked in self._layers[name]]
 
     def layers(self, host: str) -> tuple[Layer, ...]:
         """Settings of every group that ``host`` is in, the strongest first: the deepest, then the later in the file."""
@@ -106,9 +135,13 @@ class Groups(Mapping[str, tuple[str, ...]]):
                 if parent not in seen:
                     seen.add(parent)
                     stack.append(parent)
-        ranked = [(self._depths[group], order, layer) for group in seen for order, layer in self._layers[group]]
-        ranked.sort(key=lambda item: item[:2], reverse=True)
-        return tuple(layer for _, _, layer in ranked)
+        found = [((one.tier, -1, 0, 0, "", one.order), one.layer) for one in self._everywhere]
+        for group in seen:
+            depth, priority = self._depths[group], self._priorities.get(group, 1)
+            for one in self._layers[group]:
+                found.append(((one.tier, depth, one.run, priority, group, one.order), one.layer))
+        found.sort(key=lambda item: item[0], reverse=True)
+        return tuple(layer for _, layer in found)
 
     def _measure(self, places: Mapping[str, Place]) -> dict[str, int]:
         """Each group's depth: the length of the longest chain of `groups =` that leads to it (0: in no other group)."""
@@ -147,3 +180,9 @@ class Groups(Mapping[str, tuple[str, ...]]):
         circle.reverse()
         first = min(range(len(circle)), key=lambda at: left.index(circle[at]))  # the one that stands first in the file
         return circle[first:] + circle[:first]
+
+
+def _merged(old: tuple[str, ...] | None, new: tuple[str, ...] | None, *, added: bool) -> tuple[str, ...]:
+    if old is None or new is None:
+        return new or old or ()
+    return tuple(dict.fromkeys((*old, *new))) if added else new

@@ -29,11 +29,12 @@ from hostshell.core.targets import Moment, parse_moment, unknown_host
 from hostshell.inventory.groups import Groups
 from hostshell.inventory.jumps import Ways
 from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
-from hostshell.inventory.settings import SETTINGS, Converted, Jump, display
+from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, Converted, Jump, Unread, display, shown
 
 BUILT_IN: Final = "built in"
 AS_TYPED: Final = "as typed"
 _Chosen: TypeAlias = dict[str, tuple[Converted, str]]  # key to (value, source)
+_WHO = ("address", "port", "user", "jump")  # whom we connect to: without one of these it would be somebody else
 _PASSWORD = ("password", "password_from")  # two ways to say one thing: the nearer one counts, whichever it is
 
 
@@ -60,8 +61,11 @@ class Inventory:
         self._defaults = tuple(file.defaults for file in reversed(files) if file.defaults is not None)
         sections = [section for file in files for section in file.sections]
         self._sections = [section for section in sections if isinstance(section, HostSection)]
-        self._groups = Groups(section for section in sections if isinstance(section, GroupSection))
+        everywhere = [file.everywhere for file in files if file.everywhere is not None]
+        self._groups = Groups((section for section in sections if isinstance(section, GroupSection)), everywhere)
+        self._of_moment = (*reversed(everywhere), *self._defaults)
         # name to the sections that name it; an int alone where it is one, for that is most of them
+        self._everywhere = everywhere
         self._names: dict[str, int | tuple[int, ...] | None] = {}
         self._index(sections)
         self._ways = Ways(self._place_of, self._jump_of)
@@ -90,9 +94,9 @@ class Inventory:
     def secrets(self) -> Iterator[Secret]:
         """Every password that stands in the files themselves, so that nobody writes one down."""
         for layer in self._all_layers():
-            value = layer.values.get("password")
-            if value is not None and isinstance(value[0], SecretSource) and value[0].literal is not None:
-                yield value[0].literal
+            for value, _ in layer.values.values():
+                if isinstance(value, SecretSource) and value.literal is not None:
+                    yield value.literal
 
     def host(self, name: str) -> Host:
         """Everything about one host, also about one of the moment (``root@h1:22``); ``Host.name`` is ``name``.
@@ -117,12 +121,13 @@ class Inventory:
             known_hosts=_at_home(_text(chosen, "known_hosts")),
             host_keys=cast("HostKeyPolicy | None", _text(chosen, "host_keys")),  # checked when it was read
             jump=way,
+            unusable=_why_unusable(chosen),
         )
 
     def settings(self, name: str) -> list[Setting]:
         """What holds for a host and where each value comes from; what is not set is left out. Raises `TargetError`."""
         chosen = self._choose(name)
-        return [Setting(key, display(chosen[key][0]), chosen[key][1]) for key in SETTINGS if key in chosen]
+        return [Setting(key, display(chosen[key][0]), chosen[key][1]) for key in (*SETTINGS, CONNECTION) if key in chosen]
 
     # --- how a host comes about ---
 
@@ -162,6 +167,7 @@ class Inventory:
         yield from (section.layer for section in self._sections)
         for group in self._groups:
             yield from self._groups.own_layers(group)
+        yield from self._everywhere
         yield from self._defaults
 
     # --- jump hosts ---
@@ -195,10 +201,10 @@ class Inventory:
             base = moment.address
         ours = base in self._names
         chosen: _Chosen = {}
-        for layer in self._layers(base) if ours else self._defaults:
+        for layer in self._layers(base) if ours else self._of_moment:
             has_password = not chosen.keys().isdisjoint(_PASSWORD)
             for key, (value, line) in layer.values.items():
-                if key in chosen or (has_password and key in _PASSWORD):
+                if key in chosen or (has_password and key in _PASSWORD) or (key == CONNECTION and not ours):
                     continue
                 if isinstance(value, str):
                     value = value.replace(HOST_FIELD, base)
@@ -249,8 +255,22 @@ def _text(chosen: _Chosen, key: str) -> str | None:
 
 def _number(chosen: _Chosen, key: str) -> float:
     value = chosen[key][0]
+    if isinstance(value, Unread):
+        return 0  # the host is not usable
     assert isinstance(value, (int, float))
     return value
+
+
+def _why_unusable(chosen: _Chosen) -> str | None:
+    """Why nothing is run on a host, in words that are the same for all hosts of which it holds."""
+    way = chosen.get(CONNECTION)
+    if way is not None and not isinstance(way[0], Unread) and way[0] != SSH:
+        return f"its connection is `{shown(str(way[0]))}`, and hostshell reaches hosts over SSH only"
+    for key in (CONNECTION, *_WHO):
+        value = chosen[key][0] if key in chosen else None
+        if isinstance(value, Unread):
+            return f"its {key} is {value.why}, and not known here"
+    return None
 
 
 def _secret(chosen: _Chosen, key: str) -> SecretSource | None:

@@ -29,8 +29,9 @@ class Layer:
     values: dict[str, tuple[Converted, int]]
 
     def source(self, line: int) -> str:
-        """``hosts.ini:12 [group:web]``, for a person."""
-        return f"{self.file}:{line} [{shown(self.section)}]"
+        """``hosts.ini:12 [group:web]``, for a person; without what the file has none of."""
+        place = f"{self.file}:{line}" if line else self.file
+        return f"{place} [{shown(self.section)}]" if self.section else place
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,22 @@ class HostSection:
 
 
 @dataclass(frozen=True, slots=True)
+class Rank:
+    """Ansible's rules: a group of several files has the members of all; among equally deep groups the one of higher
+    ``priority`` (None: not said) counts, then the later in the alphabet; what stands in ``group_vars`` (``beside``)
+    beats what stands in the inventory itself.
+    """
+
+    priority: int | None = None
+    beside: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class GroupSection:
-    """``[group:NAME]``: its hosts and groups (None where the file does not say), where that stands, and settings."""
+    """``[group:NAME]``: its hosts and groups (None where the file does not say), where that stands, and settings.
+
+    ``rank`` is set by inventories of Ansible's kinds, whose rules for groups are others.
+    """
 
     name: str
     place: Place
@@ -51,15 +66,20 @@ class GroupSection:
     hosts: tuple[str, ...] | None = None
     groups: tuple[str, ...] | None = None
     groups_place: Place | None = None
+    rank: Rank | None = None
 
 
 @dataclass(slots=True)
 class FileSections:
-    """One file: its sections in order, and the first place of a literal secret in it, if there is one."""
+    """One file: its sections in order, and the first place of a literal secret in it, if there is one.
+
+    ``everywhere`` holds for every host and beats the groups' own settings (Ansible's ``group_vars/all``).
+    """
 
     file: str
     sections: list[HostSection | GroupSection] = field(default_factory=list)
     defaults: Layer | None = None
+    everywhere: Layer | None = None
     literal: Place | None = None
 
 

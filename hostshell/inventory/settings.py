@@ -26,7 +26,18 @@ class Jump:
     place: Place
 
 
-Converted: TypeAlias = str | int | float | SecretSource | Jump
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A value that is there and is not evaluated: ``why`` is what it is, as in "encrypted with Ansible's vault".
+
+    It stands in the way of weaker values: another host's address or password would be worse than none.
+    """
+
+    why: str
+
+
+Converted: TypeAlias = str | int | float | SecretSource | Jump | Unread
 Check: TypeAlias = Callable[[str, Place], Converted]
 
 LONGEST_WAIT = 1_000_000.0  # seconds; what the system's own clocks and locks are sure to take
@@ -158,6 +169,8 @@ SETTINGS: dict[str, Check] = {
     "known_hosts": _path,
     "host_keys": _host_keys,
 }
+CONNECTION = "connection"  # what Ansible calls the way to a host; only inventories of its kinds can say it
+SSH = "ssh"  # the one way that we know
 LATER = ("encoding",)  # named by the design, and not supported yet
 
 
@@ -172,6 +185,8 @@ def display(value: Converted) -> str:
             return clean(f"{kind}:{argument}")
         case Jump(hops=hops):
             return clean(", ".join(hops)) or "none"
+        case Unread(why=why):
+            return f"not read: {why}"
         case float():
             return f"{value:.9f}".rstrip("0").rstrip(".")
         case _:

@@ -101,6 +101,9 @@ class Connector:
         `NewHostKey`. ``ask`` puts to a person what a server asks at a login, of a jump host's too. ``jump_host``: it
         is to be one for others.
         """
+        if host.unusable is not None:
+            hint = "`show NAME` says where that stands; -x NAME leaves the host out"
+            raise ConnectFailed(Failure("unreachable", host.unusable, hint))
         known = self._store_of(host).lookup(*_known_as(host))
         wire, deadline = self._reach(host, stopped, trace, ask)
         link = Link(wire, deadline)
