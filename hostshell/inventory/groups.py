@@ -13,7 +13,6 @@ from hostshell.core.model import Place
 from hostshell.inventory.sections import GroupSection, Layer, Rank
 from hostshell.inventory.settings import bad, shown
 
-
 _BESIDE = 1  # the tier of Ansible's group_vars; 0 is that of sections
 
 

@@ -1,40 +1,58 @@
-"""Paths to an inventory: which file it is when none is named, who may have written it, and what may be read by others.
+"""Sources to an inventory: which file it is when none is named, what kind each is, and what they make together.
 
-The only place of this room that opens files. What stands in them is the business of `sections` and `model`.
+Opens nothing itself (`files` does), and reads nothing itself: each kind has a reader of its own.
 """
 
 from __future__ import annotations
 
 import gc
 import os
-import pwd
-import shlex
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
+from hostshell.inventory import hostlist
+from hostshell.inventory.ansible import folders, ini
+from hostshell.inventory.ansible.assemble import assemble
+from hostshell.inventory.ansible.data import AnsibleInventory, PluginSetup
+from hostshell.inventory.files import (
+    STANDARD_INPUT,
+    Content,
+    guard_secret,
+    read_file,
+    read_standard_input,
+    why_unsafe,
+)
+from hostshell.inventory.kinds import VAULT_MARK, WORDS, Kind, kind_of
 from hostshell.inventory.model import Inventory
-from hostshell.inventory.sections import FileSections, read
+from hostshell.inventory.notes import Note, Source
+from hostshell.inventory.sections import FileSections, HostSection, read
 
 VARIABLE = "HOSTSHELL_INVENTORY"
 NAME = "hosts.ini"
-MOST_BYTES = 64 * 1024 * 1024  # of one file: far more than 100,000 hosts need, and /dev/zero ends somewhere
+_DEEPEST = 20  # folders in folders: a link may lead round
+_NOT_HOSTS = (folders.GROUP_VARS, folders.HOST_VARS, "vars_plugins")
+# what Ansible leaves out of a folder
+_IGNORED = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")
 
 
 def load(paths: Sequence[str]) -> Inventory:
-    """The inventory that the files make together, later ones over earlier ones. A path may start with ``~``.
+    """The inventory that the sources make together, later ones over earlier ones.
 
-    Raises `InventoryError` for a file that cannot be read, is no inventory, holds a password that others can read, and
-    for files that name no host at all.
+    Each is a path (it may start with ``~``) of a file of any kind, of a program or of a folder of such; ``-`` for
+    standard input; or hosts separated by commas, as in ``h1,h2`` or ``h1,``. Raises `InventoryError` for what cannot be
+    read, is no inventory, holds a password that others can read, and for sources that name no host at all.
     """
     with _collector_paused():
-        files = [_load(path) for path in paths]
-        inventory = Inventory(files)
+        files, reports = _laid([part for path in paths for part in _parts(path)])
+        inventory = Inventory(files, reports)
     if not inventory.host_names:
-        raise InventoryError(f"no hosts in {clean(', '.join(paths))}", "give it a section such as [host:h1]")
+        hint = "" if any(report.kind != WORDS["own"] for report in reports) else "give it a section such as [host:h1]"
+        raise InventoryError(f"no hosts in {clean(', '.join(paths))}", hint)
     return inventory
 
 
@@ -64,15 +82,6 @@ def find(environ: Mapping[str, str], cwd: str) -> str | None:
     return path if os.path.lexists(path) else None
 
 
-def why_unsafe(status: os.stat_result, user: int) -> str:
-    """Why a file that nobody named must not be used by ``user`` (a number), in words; "" when it may be."""
-    if status.st_uid not in (user, 0):
-        return f"belongs to {_owner(status.st_uid)}"
-    if not stat.S_ISLNK(status.st_mode) and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        return "can be written by others"
-    return ""
-
-
 def _distrust(path: Path) -> None:
     """Raise unless the file, and the link that may lead to it, are ours or root's and nobody else's to write."""
     try:
@@ -88,48 +97,152 @@ def _distrust(path: Path) -> None:
             raise InventoryError(f"./{NAME} {why}: it was not used", f"look at it, then: chmod go-w {NAME}")
 
 
-def _owner(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return f"user {number}"
+# --- one source ---
 
 
-def _load(path: str) -> FileSections:
-    shown = clean(path) or "''"
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """One file that was read. ``base`` is the folder beside whose inventories group_vars are looked for."""
+
+    content: Content
+    kind: str
+    found: FileSections | AnsibleInventory
+    base: str = ""
+    notes: tuple[Note, ...] = ()
+
+
+def _parts(path: str) -> Iterator[_Part]:
+    if path == STANDARD_INPUT:
+        yield _part(read_standard_input(), "", beside=False)
+        return
     try:
-        with Path(path).expanduser().open("rb") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            content = stream.read(MOST_BYTES + 1)
-    except FileNotFoundError:
-        raise InventoryError(f"no such inventory: {shown}", "-i FILE names one") from None
-    except IsADirectoryError:
-        raise InventoryError(f"the inventory {shown} is a directory", f"name the file in it, such as {NAME}") from None
-    except (OSError, RuntimeError, ValueError) as error:
-        # RuntimeError: ~nobody-of-that-name; ValueError: a NUL in the path
-        reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "bad path"
-        raise InventoryError(f"the inventory {shown} cannot be read: {reason}") from None
-    if len(content) > MOST_BYTES:
-        raise InventoryError(f"the inventory {shown} is larger than {MOST_BYTES // 1024 // 1024} MiB")
-    found = read(_decode(content, shown), shown)
-    if found.literal is not None and mode & (stat.S_IRGRP | stat.S_IROTH):
+        opened = os.path.expanduser(path)
+        is_folder = os.path.isdir(opened)
+        is_list = "," in path and not os.path.lexists(opened)
+    except ValueError:  # a NUL; read_file says so
+        opened, is_folder, is_list = path, False, False
+    if is_list:
+        text = "\n".join(part for part in path.split(",") if part.strip())
+        content = Content("", clean(path), path, 0)
+        yield _Part(content, WORDS["list"], hostlist.read(text, content.shown))
+    elif is_folder:
+        yield from _in_folder(opened, path, opened, 0)
+    else:
+        yield _part(read_file(path), os.path.dirname(opened) or ".", beside=True)
+
+
+def _in_folder(path: str, shown: str, base: str, deep: int) -> Iterator[_Part]:
+    """Every file of a folder, in the order of names, as Ansible reads one."""
+    if deep > _DEEPEST:
+        raise InventoryError(f"{clean(shown)}: folders nested more than {_DEEPEST} deep")
+    try:
+        entries = sorted(os.listdir(path))
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InventoryError(f"the folder {clean(shown)} cannot be read: {reason}") from None
+    for entry in entries:
+        if entry.startswith(".") or entry in _NOT_HOSTS or entry.endswith(_IGNORED):
+            continue
+        inner, inner_shown = os.path.join(path, entry), os.path.join(shown, entry)
+        if os.path.isdir(inner):
+            yield from _in_folder(inner, inner_shown, base, deep + 1)
+            continue
+        content = read_file(inner, clean(inner_shown))
+        if content.program:
+            # nobody has named this one
+            why = why_unsafe(os.stat(inner), os.geteuid())
+            if why:
+                raise InventoryError(
+                    f"{content.shown} {why}: it was not run", f"if you trust it, name it: -i {inner_shown}"
+                )
+        try:
+            yield _part(content, base, beside=True)
+        except PluginSetup as error:
+            note = Note(f"{error.message}; {error.hint}", loud=True)
+            yield _Part(content, "plugin", FileSections(content.shown), base, (note,))
+
+
+def _part(content: Content, base: str, *, beside: bool) -> _Part:
+    text = content.text
+    notes: tuple[Note, ...] = ()
+    program = content.program
+    if program:
+        from hostshell.inventory import program as programs
+
+        text, said = programs.run(content)
+        if said:
+            notes = (Note(f"{content.shown}: it wrote to standard error: {said.splitlines()[-1]}", loud=True),)
+    if text.startswith(VAULT_MARK):
         raise InventoryError(
-            f"{found.literal}: a password stands in this file, and others can read it",
-            f"chmod 600 {shlex.quote(str(Path(path).expanduser()))}",
+            f"{content.shown} is encrypted with Ansible's vault", "ansible-vault decrypt gives a file that can be read"
         )
-    return found
+    kind: Kind = "json" if program else kind_of(text, content.path, folders=beside and folders.has_folders(base))
+    shown = f"output of {content.shown}" if program else content.shown
+    found = _read(kind, text, shown)
+    return _Part(content, f"program ({WORDS[kind]})" if program else WORDS[kind], found, base, notes)
 
 
-def _decode(content: bytes, shown: str) -> str:
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # where, not what: it may be part of a password
-        line = content.count(b"\n", 0, error.start) + 1
-        column = error.start - (content.rfind(b"\n", 0, error.start) + 1) + 1
-        raise InventoryError(
-            f"{shown}:{line}: byte {column} of the line is not UTF-8", "save the file as UTF-8"
-        ) from None
+def _read(kind: Kind, text: str, shown: str) -> FileSections | AnsibleInventory:
+    match kind:
+        case "own":
+            return read(text, shown)
+        case "list":
+            return hostlist.read(text, shown)
+        case "ini":
+            return ini.read(text.removeprefix("\ufeff"), shown)
+        case "json":
+            from hostshell.inventory.ansible import listing
+
+            decoded = listing.decode(text.removeprefix("\ufeff"), shown)
+            if listing.is_listing(decoded):
+                return listing.read(decoded, shown)
+    from hostshell.inventory.ansible import yaml
+
+    return yaml.read(text.removeprefix("\ufeff"), shown)
+
+
+# --- all of them ---
+
+
+def _laid(parts: Sequence[_Part]) -> tuple[list[FileSections], list[Source]]:
+    """Sections of every source in order, and what is to be said of each.
+
+    Ansible's inventories that follow each other are one, as they are for Ansible: their group_vars come after all of
+    them, and hold for the hosts of all.
+    """
+    files: list[FileSections] = []
+    reports: list[Source] = []
+    for ansible, run in groupby(parts, key=lambda part: isinstance(part.found, AnsibleInventory)):
+        run_parts = list(run)
+        inventories = [part.found for part in run_parts if isinstance(part.found, AnsibleInventory)]
+        sections = assemble(inventories) if ansible else [part.found for part in run_parts]
+        for part, made in zip(run_parts, sections, strict=True):
+            assert isinstance(made, FileSections)
+            guard_secret(made.literal, part.content)
+            files.append(made)
+            reports.append(_report(part, made))
+        if ansible:
+            groups = dict.fromkeys(name for found in inventories for name in found.groups)
+            hosts = dict.fromkeys(name for found in inventories for name in found.hosts)
+            for base in dict.fromkeys(part.base for part in run_parts if part.base):
+                shown = "" if base == "." else base
+                beside, sources = folders.read_folders(base, shown, groups, hosts)
+                files += beside
+                reports += sources
+    return files, reports
+
+
+def _report(part: _Part, made: FileSections) -> Source:
+    hosts: set[str] = set()
+    groups = set()
+    for section in made.sections:
+        if isinstance(section, HostSection):
+            hosts.update(section.names)
+        else:
+            groups.add(section.name)
+            hosts.update(section.hosts or ())
+    notes = part.found.notes.lines() if isinstance(part.found, AnsibleInventory) else ()
+    return Source(part.content.shown, part.kind, len(hosts), len(groups), (*part.notes, *notes))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 import getpass
 import os
 import pwd
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias, cast
@@ -28,8 +28,9 @@ from hostshell.core.names import MOST_NAMES
 from hostshell.core.targets import Moment, parse_moment, unknown_host
 from hostshell.inventory.groups import Groups
 from hostshell.inventory.jumps import Ways
+from hostshell.inventory.notes import Source
 from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
-from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, Converted, Jump, Unread, display, shown
+from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, UNSET, Converted, Jump, Unread, display, shown
 
 BUILT_IN: Final = "built in"
 AS_TYPED: Final = "as typed"
@@ -53,10 +54,15 @@ class Inventory:
     ``local_user`` is who logs in where nothing says otherwise; None is the account that runs this program.
     """
 
-    def __init__(self, files: Iterable[FileSections], *, local_user: str | None = None) -> None:
-        """Raises `InventoryError` for what is wrong among sections: unknown groups, circles, too many hosts."""
+    def __init__(
+        self, files: Iterable[FileSections], reports: Sequence[Source] = (), *, local_user: str | None = None
+    ) -> None:
+        """``reports``: what is to be said of the sources that the files are from.
+
+        Raises `InventoryError` for what is wrong among sections: unknown groups, circles, too many hosts."""
         files = list(files)
-        self.sources: tuple[str, ...] = tuple(file.file for file in files)
+        self.reports = tuple(reports)
+        self.sources: tuple[str, ...] = tuple(report.name for report in reports) or tuple(file.file for file in files)
         self._local_user = local_user
         self._defaults = tuple(file.defaults for file in reversed(files) if file.defaults is not None)
         sections = [section for file in files for section in file.sections]
@@ -127,7 +133,9 @@ class Inventory:
     def settings(self, name: str) -> list[Setting]:
         """What holds for a host and where each value comes from; what is not set is left out. Raises `TargetError`."""
         chosen = self._choose(name)
-        return [Setting(key, display(chosen[key][0]), chosen[key][1]) for key in (*SETTINGS, CONNECTION) if key in chosen]
+        return [
+            Setting(key, display(chosen[key][0]), chosen[key][1]) for key in (*SETTINGS, CONNECTION) if key in chosen
+        ]
 
     # --- how a host comes about ---
 
@@ -209,6 +217,7 @@ class Inventory:
                 if isinstance(value, str):
                     value = value.replace(HOST_FIELD, base)
                 chosen[key] = (value, layer.source(line))
+        chosen = {key: entry for key, entry in chosen.items() if entry[0] != UNSET}
         if "user" not in chosen and (moment is None or moment.user is None or not chosen.keys().isdisjoint(_PASSWORD)):
             chosen["user"] = (self._local, BUILT_IN)
         if moment is not None:

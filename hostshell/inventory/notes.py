@@ -35,9 +35,13 @@ class Notes:
     """Gathers the notes of one file; what is said often is one line."""
 
     def __init__(self, file: str) -> None:
-        self._file = file
+        self._file = self._reading = file
         self._unused: dict[str, int] = {}  # variable to its first line
         self._said: dict[str, list[str | int]] = {}  # text to (first place, how many more)
+
+    def reading(self, file: str) -> None:
+        """What follows stands in another file, of the same folder."""
+        self._reading = file
 
     def unused(self, variable: str, line: int) -> None:
         """A variable that means nothing to us: all of them make one line."""
@@ -47,7 +51,7 @@ class Notes:
         """Something about how hosts are reached. The same text is one line, with the place where it stands first."""
         entry = self._said.get(text)
         if entry is None:
-            self._said[text] = [f"{self._file}:{line}" if line else self._file, 0]
+            self._said[text] = [f"{self._reading}:{line}" if line else self._reading, 0]
         else:
             assert isinstance(entry[1], int)
             entry[1] += 1

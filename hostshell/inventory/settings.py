@@ -26,7 +26,6 @@ class Jump:
     place: Place
 
 
-
 @dataclass(frozen=True, slots=True)
 class Unread:
     """A value that is there and is not evaluated: ``why`` is what it is, as in "encrypted with Ansible's vault".
@@ -35,6 +34,9 @@ class Unread:
     """
 
     why: str
+
+
+UNSET = Unread("not set")  # said to be so: weaker values do not count, what is built in does
 
 
 Converted: TypeAlias = str | int | float | SecretSource | Jump | Unread

@@ -16,7 +16,8 @@ from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
 from hostshell.core.names import check_address, check_name
 from hostshell.core.targets import Targets, resolve
-from hostshell.inventory.load import find, load, why_unsafe
+from hostshell.inventory.files import why_unsafe
+from hostshell.inventory.load import find, load
 
 SAMPLE = Path(__file__).parents[2] / "hosts.ini"
 
@@ -68,8 +69,8 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     assert error(str(tmp_path / "none.ini")).message == f"no such inventory: {tmp_path}/none.ini"
 
 
-def test_a_directory_is_an_error(tmp_path: Path) -> None:
-    assert error(str(tmp_path)).message == f"the inventory {tmp_path} is a directory"
+def test_a_directory_without_hosts_is_an_error(tmp_path: Path) -> None:
+    assert error(str(tmp_path)).message == f"no hosts in {tmp_path}"
 
 
 def test_a_path_through_a_file_or_with_a_nul_is_an_error(tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ PRIORITY = "ansible_group_priority"
 Variables: TypeAlias = dict[str, tuple[object, int]]  # name to (value, line)
 
 
+class PluginSetup(InventoryError):
+    """A file that sets up one of Ansible's inventory plugins, which are not run here."""
+
+
 class Vault:
     """In place of a value that is encrypted with Ansible's vault."""
 

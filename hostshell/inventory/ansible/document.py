@@ -1,6 +1,6 @@
 """YAML as a graph of nodes with lines, read with PyYAML's safe loader, which is imported only when there is some.
 
-Must not know inventories. No node is made more than once, whatever aliases say; values are made one by one when asked for.
+Must not know inventories. No node is made more than once, whatever aliases say; values are made when asked for.
 """
 
 from __future__ import annotations

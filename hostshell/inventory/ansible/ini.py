@@ -39,7 +39,7 @@ class _Reader:
         self._awaited: dict[str, tuple[int, str]] = {}  # group to the line that needs it, and the section there
 
     def read(self, text: str) -> AnsibleInventory:
-        take = self._host
+        take: Callable[[str, int], None] = self._host
         for number, line in enumerate(text.splitlines(), start=1):
             content = line.strip()
             if not content or content[0] in "#;":

@@ -64,7 +64,7 @@ class _Reader:
                     self._bad(f"the variables of {shown(host)} are no object")
                 self._found.hosts[host].update(_variables(values, self._found.notes))
         if "_meta" not in listing and self._found.hosts:
-            self._found.notes.say(0, "no `_meta`, so hosts have no variables of their own: --host is not asked for each")
+            self._found.notes.say(0, "without `_meta` hosts have no variables of their own: --host is not asked")
         return self._found
 
     def _group(self, name: str, content: Any) -> None:
@@ -93,7 +93,7 @@ class _Reader:
             return []
         if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
             self._bad(f"`{key}` of the group {shown(group)} is no list of names")
-        return found  # type: ignore[no-any-return]  # all of it are texts
+        return found
 
     def _bad(self, what: str) -> NoReturn:
         raise InventoryError(f"{self._file}: {what}")

@@ -1,6 +1,6 @@
 """Host patterns of Ansible: ``web[01:20].example.net``, ``db-[a:f]``, steps, and a port behind them.
 
-Pure text. The rules are those of Ansible's own inventory plugins; what they would silently take for nothing is an error.
+Pure text. The rules are those of Ansible's inventory plugins; what they silently take for nothing is an error.
 """
 
 from __future__ import annotations

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 
 # what options of ssh have an effect that is ours anyway, or none here: connections stay open, nothing is printed
 _MOOT = frozenset(
-    "controlmaster controlpersist controlpath batchmode loglevel requesttty serveraliveinterval serveralivecountmax "
-    "tcpkeepalive gssapiauthentication hashknownhosts updatehostkeys visualhostkey".split()
+    (
+        *("controlmaster", "controlpersist", "controlpath", "batchmode", "loglevel", "requesttty", "tcpkeepalive"),
+        *("serveraliveinterval", "serveralivecountmax", "gssapiauthentication", "hashknownhosts", "updatehostkeys"),
+        "visualhostkey",
+    )
 )
 _MOOT_FLAGS = frozenset("qTtv4nNx")
 _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWw")  # ssh(1): the options that take a value

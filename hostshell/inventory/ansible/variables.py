@@ -12,7 +12,7 @@ from hostshell.core.model import Place, Secret, SecretSource
 from hostshell.inventory.ansible.data import Plain, Variables, Vault
 from hostshell.inventory.ansible.sshargs import parse
 from hostshell.inventory.notes import Notes
-from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, Converted, Unread, bad, shown
+from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, UNSET, Converted, Unread, bad, shown
 
 VAULT: Final = Unread("encrypted with Ansible's vault")
 TEMPLATE: Final = Unread("a template")
@@ -70,6 +70,7 @@ def settings_of(variables: Variables, file: str, section: str, notes: Notes) -> 
         if name in variables:
             value, line = variables[name]
             if value is None or value == "":
+                found.setdefault(key, (UNSET, line))
                 continue
             found[key] = (_setting(name, key, value, Place(file, line, section), notes), line)
     for name in _ARGS:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import Place
-from hostshell.inventory.ansible.data import PRIORITY, AnsibleGroup, AnsibleInventory, Variables
+from hostshell.inventory.ansible.data import PRIORITY, AnsibleGroup, AnsibleInventory, PluginSetup, Variables
 from hostshell.inventory.ansible.document import Document
 from hostshell.inventory.ansible.ranges import expand_pattern
 from hostshell.inventory.ansible.variables import is_known
@@ -34,9 +34,8 @@ def read(text: str, file: str) -> AnsibleInventory:
     entries = list(document.entries(cast("MappingNode", root)))
     for key, _, line in entries:
         if key == "plugin":
-            raise bad(
-                Place(file, line),
-                "this sets up one of Ansible's inventory plugins, which are not run here",
+            raise PluginSetup(
+                f"{file}:{line}: this sets up one of Ansible's inventory plugins, which are not run here",
                 f"ansible-inventory -i {file} --list > hosts.json; then -i hosts.json",
             )
     for key, node, line in entries:
@@ -104,26 +103,26 @@ class _Reader:
         if document.is_null(node):
             return
         if not document.is_mapping(node):
-            text = document.value(node)
-            if not isinstance(text, str):
+            only = document.value(node)
+            if not isinstance(only, str):
                 hint = "each in a line of its own, with a colon behind it"
                 raise document.bad(node, f"`{key}` of the group {shown(group.name)} is no mapping", hint)
             if key == "hosts":
-                self._host(group, text, None, line)
+                self._host(group, only, None, line)
             elif key == "children":
-                self.found.child(group, text, line)
+                self.found.child(group, only, line)
             else:
-                self.found.notes.unused(text, line)
+                self.found.notes.unused(only, line)
             return
         mapping = cast("MappingNode", node)
         if key == "vars":
             self._group_variables(group, mapping)
             return
-        for name, value, at in document.entries(mapping):
+        for inner, value, at in document.entries(mapping):
             if key == "hosts":
-                self._host(group, name, value, at)
+                self._host(group, inner, value, at)
             else:
-                self.group(name, value, at, group)
+                self.group(inner, value, at, group)
 
     def _group_variables(self, group: AnsibleGroup, mapping: MappingNode) -> None:
         for name, value, line in self._document.entries(mapping):
