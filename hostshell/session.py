@@ -19,7 +19,8 @@ from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, resolve
-from hostshell.core.turns import Glanced, NewKey, Note, OpenConnection, PasswordRefused
+from hostshell.core.turns import Glanced, NewKey, Note, OpenConnection, Opened, PasswordRefused
+from hostshell.engine.attach import Keyboard
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
@@ -234,6 +235,8 @@ class Session:
                         yield Block(job.number, host, stream, lines, eol)
                 case PasswordRefused(host):
                     self._logins.refused(host)
+                case Opened():
+                    pass  # for `interact` alone
                 case Finished():
                     for stream in ("stdout", "stderr"):
                         cutter = cutters.pop((item.host, stream), None)
@@ -242,6 +245,23 @@ class Session:
                     yield item
                 case _:
                     yield item
+
+    def interact(self, job: Job, keyboard: Keyboard) -> Generator[Event | Note | Chunk | Opened, None, None]:
+        """Carry out a `Connect` job of one host: its output as it came, from its `Opened` on, among the other news.
+
+        ``keyboard`` is listened to from there on. Closing the iterator hangs up. @failed and its kin stay as they are.
+        """
+        self._keep()
+        with contextlib.closing(self._pool.run(job, self._ask_keys, keyboard)) as news:
+            for item in news:
+                if isinstance(item, PasswordRefused):
+                    self._logins.refused(item.host)
+                else:
+                    yield item
+
+    def wake(self) -> None:
+        """Have an interactive job look whether its terminal has another size. Safe from a signal handler."""
+        self._pool.wake()
 
     def cancel(self) -> None:
         """Stop the job under way; a second call does not wait. Safe from a signal handler."""

@@ -11,7 +11,9 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal[
     "flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote", "user", "port"
 ]
-Positional: TypeAlias = Literal["none", "targets", "name", "setting", "count", "command", "put", "get", "rest"]
+Positional: TypeAlias = Literal[
+    "none", "targets", "name", "setting", "count", "command", "put", "get", "session", "rest"
+]
 Purpose: TypeAlias = Literal["Run and copy", "Targets", "Session"]
 
 PURPOSES: tuple[Purpose, ...] = ("Run and copy", "Targets", "Session")
@@ -281,6 +283,19 @@ COMMANDS: tuple[Command, ...] = (
         (*_TARGETS, *_LOGIN, *_LIMITS, _SILENT, _JSON),
         examples=("ping -a", "ping -h h1,h2 --connect-timeout 3"),
         notes=f"{_DEFAULTS} {_ENDED}",
+    ),
+    Command(
+        "connect",
+        "Run and copy",
+        "open a terminal on one host",
+        "connect [options] HOST [COMMAND ...]",
+        (_CONNECT_TIMEOUT,),
+        "session",
+        examples=("connect h1", "connect h1 top", "connect h1 'cd /tmp; exec bash'"),
+        notes="Your own terminal on the host, over the connection that is open already if there is one. COMMAND runs "
+        "in it in place of the login shell; all that follows HOST belongs to it. ~. at the beginning of a line leaves, "
+        "~? lists such escapes, ~~ sends one ~. What the host sends reaches the terminal as it is, unlike everywhere "
+        "else. `set timeout` does not count here.",
     ),
     Command(
         "use",

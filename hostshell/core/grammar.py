@@ -13,6 +13,7 @@ from hostshell.core.commands import command_named
 from hostshell.core.errors import UsageError
 from hostshell.core.invocations import (
     ChangeSetting,
+    ConnectHost,
     GetWords,
     Invocation,
     LocalCommand,
@@ -162,6 +163,7 @@ def _likely(texts: list[str], raws: list[str]) -> str | None:
 def render(invocation: Invocation) -> str:
     """A line that means ``invocation``: for labels, history and JSON."""
     bare: list[str] = []
+    last: list[str] = []
     match invocation:
         case RunLine(cmd):
             return f"run {cmd}"
@@ -171,6 +173,8 @@ def render(invocation: Invocation) -> str:
             bare = [] if given is None else [quote(str(given))]
         case ChangeSetting(name=setting, value=value, change=change) if setting is not None:
             bare = [setting, _setting_text(setting, value)] if change else [setting]
+        case ConnectHost(host=host, cmd=cmd):
+            last = [quote(host)] if cmd is None else [quote(host), quote(cmd)]  # nothing behind is an option
         case PutWords(local=source, remote=place) | GetWords(remote=source, local=place):
             bare = [quote(source), quote(place)]
     name = next(name for name, made in CLASSES.items() if made is type(invocation))
@@ -188,7 +192,7 @@ def render(invocation: Invocation) -> str:
             text = _number(value) if isinstance(value, float) else str(value)
             # a word that begins with a dash would be taken for an option
             words += [quote(f"{option.names[-1]}={text}")] if text.startswith("-") else [option.names[0], quote(text)]
-    return " ".join(words)
+    return " ".join([*words, *last])
 
 
 def _setting_text(name: str, value: SettingValue) -> str:

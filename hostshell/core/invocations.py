@@ -99,6 +99,15 @@ class PingHosts(LogsIn):
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectHost:
+    """``connect``: ``host`` as it was typed, which has to mean one; ``cmd`` None is the login shell."""
+
+    host: str
+    cmd: str | None = None
+    connect_timeout: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class UseTargets:
     """``use``: without targets and without ``clear`` it shows the defaults."""
 
@@ -202,6 +211,7 @@ Invocation: TypeAlias = (
     | BatchScp
     | RunLine
     | PingHosts
+    | ConnectHost
     | UseTargets
     | ListHosts
     | ListGroups

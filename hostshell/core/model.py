@@ -207,7 +207,25 @@ class Get:
         return replace(self, local=self.local.replace(HOST_FIELD, name), remote=self.remote.replace(HOST_FIELD, name))
 
 
-Task: TypeAlias = Run | Ping | Put | Get
+@dataclass(frozen=True, slots=True)
+class Connect:
+    """An interactive session: ``command`` in it, or the login shell where that is None.
+
+    What the person's terminal is: ``term`` (its TERM), its size, and its ``modes`` as RFC 4254 (section 8) has them.
+    """
+
+    command: str | None = None
+    term: str = "dumb"
+    rows: int = 24
+    columns: int = 80
+    modes: bytes = b""
+
+    def for_host(self, name: str) -> Connect:
+        """The task as it is for one host: ``{host}`` becomes its name, and nothing else is ever rewritten."""
+        return self if self.command is None else replace(self, command=self.command.replace(HOST_FIELD, name))
+
+
+Task: TypeAlias = Run | Ping | Put | Get | Connect
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from hostshell.core.invocations import (
     BatchRun,
     BatchScp,
     ChangeSetting,
+    ConnectHost,
     Disconnect,
     Exit,
     GetWords,
@@ -47,6 +48,7 @@ CLASSES: dict[str, Callable[..., Invocation]] = {
     "put": PutWords,
     "get": GetWords,
     "ping": PingHosts,
+    "connect": ConnectHost,
     "use": UseTargets,
     "hosts": ListHosts,
     "groups": ListGroups,
@@ -95,7 +97,8 @@ def read(texts: list[str]) -> Invocation | Fault:
         return _no_such_command(texts[0])
     if command.positional == "rest":
         return read_rest(command.name, " ".join(texts[1:]))
-    if texts[1:] == ["-h"] or "--help" in texts:
+    asks_help = "--help" in (texts[1:2] if command.positional == "session" else texts)
+    if texts[1:] == ["-h"] or asks_help:
         return ShowHelp(command.name)
     found = _gather(command, texts)
     return found if isinstance(found, Fault) else _build(command, texts, found)
@@ -134,6 +137,9 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
                     return Fault(message, f"a host is named with -h {word}, a group with -g {word}", firm=True)
                 return Fault(message, f"the form is: {command.form}", at=at)
             found.bare.append(word)
+            if command.positional == "session":  # the rest belongs to the host's shell
+                found.bare += texts[at + 1 :]
+                return found
             continue
         option = _option_of(command, word)
         if option is None:
@@ -210,6 +216,8 @@ def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
     bare = found.bare
     if name == "use" and found.values.get("clear") and found.values["targets"] != Targets():
         return Fault("use: --clear drops the default targets and takes none", "write `use --clear` alone", firm=True)
+    if name == "connect":
+        return _session(bare)
     if name == "show":
         return {"name": bare[0]} if bare else Fault("show needs the name of a host or a group", "for example: show h1")
     if name == "set":
@@ -223,6 +231,17 @@ def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
         about = command_named(bare[0])
         return _no_such_command(bare[0]) if about is None else {"command": about.name}
     return {}
+
+
+def _session(words: list[str]) -> Mapping[str, Any] | Fault:
+    """The host of ``connect``, and its command, joined with blanks as ssh does."""
+    if not words or not words[0].strip():
+        return Fault("connect needs the name of a host", "for example: connect h1")
+    host, *command = words
+    cmd = " ".join(command)
+    if "\0" in host or "\0" in cmd:
+        return Fault("connect: a command cannot hold a NUL character")
+    return {"host": host, "cmd": cmd if cmd.strip() else None}
 
 
 def _copied(command: Command, texts: list[str], found: _Found) -> Mapping[str, Any] | Fault:
@@ -390,6 +409,8 @@ def _no_such_option(command: Command, word: str) -> Fault:
     glued = command.option(typed[:2])
     if glued is not None and glued.kind in ("count", "seconds", "port") and typed[2:].isdecimal():  # -f5
         return Fault(message, f"did you mean {typed[:2]} {typed[2:]}?", firm=True)
+    if command.positional == "session" and typed in ("-h", "--hosts", "-g", "--groups"):
+        return Fault(message, "it takes one host, without an option: connect h1", firm=True)
     better = _nearest(typed, command.option_names())
     hint = f"did you mean {better}?" if better else f"`help {command.name}` lists its options"
     # a short one is rather an option of the person's command, as in -cmd ls -l

@@ -22,7 +22,7 @@ MOST_CHANGES = 4
 
 # what people bring from other tools
 SYNONYMS = {
-    "ssh": "batch_run", "clush": "batch_run", "pssh": "batch_run", "pdsh": "batch_run", "exec": "batch_run",
+    "ssh": "connect", "clush": "batch_run", "pssh": "batch_run", "pdsh": "batch_run", "exec": "batch_run",
     "scp": "batch_scp", "cp": "batch_scp", "copy": "batch_scp", "upload": "put", "download": "get",
     "bye": "exit", "logout": "exit", "q": "exit", "?": "help", "man": "help", "target": "use", "targets": "use",
     "-c": "-cmd", "-command": "-cmd", "--command": "--cmd", "-w": "-h", "-host": "-h", "--host": "--hosts",

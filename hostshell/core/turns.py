@@ -138,6 +138,41 @@ class Moved:
     total: int
 
 
+# --- a terminal: between whoever owns it and the worker, past the scheduler ---
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A `Connect` turn has its session: from here on what is typed goes to the host."""
+
+    turn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """To a worker: the person typed this."""
+
+    turn: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """To a worker: the person's terminal has another size now."""
+
+    turn: int
+    rows: int
+    columns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """So many bytes of input have gone to the host."""
+
+    turn: int
+    size: int
+
+
 # --- warm connections: between the pool and its workers alone, for no job changes them ---
 
 

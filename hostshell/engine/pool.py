@@ -38,6 +38,7 @@ from hostshell.core.turns import (
     NewKey,
     Note,
     OpenConnection,
+    Opened,
     PasswordRefused,
     Printed,
     Question,
@@ -47,9 +48,11 @@ from hostshell.core.turns import (
     Submit,
     Surveyed,
     Tick,
+    Took,
 )
 from hostshell.engine import process
 from hostshell.engine.asking import Asking
+from hostshell.engine.attach import Attachment, Keyboard
 from hostshell.engine.turnstile import Turnstile
 
 LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
@@ -65,7 +68,7 @@ class Chunk:
     data: bytes
 
 
-News: TypeAlias = Event | Note | Chunk | PasswordRefused
+News: TypeAlias = Event | Note | Chunk | PasswordRefused | Opened
 Asker: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
 
 
@@ -108,7 +111,8 @@ class Pool:
         self._late: list[News] = []  # what happened while a survey was waited for
         self._longest: float | None = None  # seconds that a connection may be idle
         self._asking = Asking(self._members, self._send, lambda seconds: self._read(seconds, self._late))
-        self._turnstile = Turnstile(self._wake)
+        self._turnstile = Turnstile(self.wake)
+        self._attached: Attachment | None = None  # the keyboard of an interactive job
         self._lock = threading.Lock()
         self._started = False
         self._starter: threading.Thread | None = None
@@ -237,22 +241,24 @@ class Pool:
     def cancel(self) -> None:
         """Stop the job under way; a second call does not wait. Safe from any thread and from a signal handler."""
         self._cancels += 1
-        self._wake()
+        self.wake()
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Have the job under way look round: the terminal has another size, say. Safe from a signal handler."""
         with contextlib.suppress(OSError):
             os.write(self._wake_in, b"!")
 
-    def run(self, job: Job, ask: Asker | None = None) -> Generator[News, None, None]:
+    def run(self, job: Job, ask: Asker | None = None, keyboard: Keyboard | None = None) -> Generator[News, None, None]:
         """Carry out ``job``: what happens, in order, ending with its `Summary`.
 
         Closing the iterator cancels the job. ``ask`` is shown new host keys and gives the names of the hosts whose key
-        is accepted; without it none is. Raises `EngineError`.
+        is accepted; without it none is. ``keyboard`` is what is typed for a `Connect` job of one host: listened to
+        between its `Opened` and its end. Raises `EngineError`.
         """
         with self._turnstile:
-            yield from self._run(job, ask)
+            yield from self._run(job, ask, keyboard)
 
-    def _run(self, job: Job, ask: Asker | None) -> Generator[News, None, None]:
+    def _run(self, job: Job, ask: Asker | None, keyboard: Keyboard | None) -> Generator[News, None, None]:
         if self._scheduler.busy:
             raise EngineError("a job is under way", "end or close the one before: a session runs one at a time")
         self._cancels = 0
@@ -262,6 +268,8 @@ class Pool:
         self._await_start()
         news: list[News] = []
         finished = False
+        if keyboard is not None:
+            self._attached = Attachment(keyboard, self._selector, self._send)
         try:
             self._handle(Submit(job), news)
             seen = 0
@@ -283,6 +291,9 @@ class Pool:
                 if not news:
                     self._wait(news)
         finally:
+            if self._attached is not None:
+                self._attached.end()
+                self._attached = None
             if not finished:
                 self._abandon()
 
@@ -306,11 +317,15 @@ class Pool:
     def _read(self, patience: float | None, news: list[News]) -> None:
         for key, _ in self._selector.select(patience):
             number = key.data
-            if number is None:
+            if isinstance(number, Attachment):
+                number.typed()
+            elif number is None:
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_out, 4096)
             else:
                 self._receive(number, news)
+        if self._attached is not None:
+            self._attached.look()
 
     def _receive(self, number: int, news: list[News]) -> None:
         member = self._members.get(number)
@@ -333,6 +348,13 @@ class Pool:
                         news.append(Progress(self._job.number, host, path, done, total))
                 case Surveyed() | Glancing() | Glanced():
                     self._asking.take(number, item)
+                case Opened(turn):
+                    if self._attached is not None and self._scheduler.host_of(turn) is not None:
+                        self._attached.opened(number, turn)
+                        news.append(item)
+                case Took(turn, size):
+                    if self._attached is not None:
+                        self._attached.took(turn, size)
                 case _:
                     self._handle(item, news)
 

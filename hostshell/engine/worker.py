@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection as Pipe
 
 from hostshell.core.events import Failure, Status, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.model import HOST_FIELD, Get, Host, Ping, Put, Run
+from hostshell.core.model import HOST_FIELD, Connect, Get, Host, Ping, Put, Run
 from hostshell.core.turns import (
     Begin,
     Connected,
@@ -30,15 +30,19 @@ from hostshell.core.turns import (
     Glanced,
     Glancing,
     Halt,
+    Input,
     Keep,
     KeyOffered,
     Moved,
+    Opened,
     Printed,
     Quit,
     Ready,
     Report,
+    Resize,
     Survey,
     Surveyed,
+    Took,
 )
 from hostshell.engine.warm import Warm, raise_descriptor_limit
 from hostshell.ssh import transfer
@@ -47,6 +51,7 @@ from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
 from hostshell.ssh.glance import names_in
+from hostshell.ssh.interactive import Interactive
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.stopping import Stopper
 
@@ -71,7 +76,7 @@ class Outbox:
 
     def put(
         self,
-        report: Report | Printed | Moved | Surveyed | Glancing | Glanced,
+        report: Report | Printed | Moved | Surveyed | Glancing | Glanced | Opened | Took,
         size: int = 0,
         stopped: Callable[[], bool] | None = None,
         *,
@@ -124,6 +129,7 @@ class Turn:
         self.stopped = Stopper()
         self._worker = worker
         self._connection: Connection | None = None
+        self._interactive: Interactive | None = None
         self._done = threading.Event()
 
     def start(self) -> None:
@@ -134,6 +140,16 @@ class Turn:
         """Stop. What does not answer in time loses its connection, so that its thread cannot hang."""
         self.stopped.stop()
         DEADLINES.set(time.monotonic() + STOP_GRACE, self._cut)
+
+    def typed(self, data: bytes) -> None:
+        """The person typed this."""
+        if self._interactive is not None:
+            self._interactive.type(data)
+
+    def resize(self, rows: int, columns: int) -> None:
+        """The person's terminal has another size now."""
+        if self._interactive is not None:
+            self._interactive.resize(rows, columns)
 
     def wait(self, seconds: float) -> None:
         """Until the turn has ended, at most ``seconds``."""
@@ -235,10 +251,26 @@ class Turn:
                     ending = execution.run()
                     connection.note_own_command()
                     return self._command_ended(ending)
+                case Connect():
+                    return self._interact(connection, task)
                 case Put() | Get():
                     return self._copy(connection, task)
         except Refused as error:
             return Ended(self.order.turn, "failed", failure=Failure("exit", str(error)))
+
+    def _interact(self, connection: Connection, task: Connect) -> Ended:
+        number, outbox = self.order.turn, self._worker.outbox
+        self._interactive = Interactive(
+            connection.sessions,
+            task,
+            self._print,
+            self.stopped,
+            patience=self.order.host.connect_timeout,
+            opened=lambda: outbox.put(Opened(number)),
+            took=lambda size: outbox.put(Took(number, size)),
+            environment=self.order.host.environment,
+        )
+        return self._command_ended(self._interactive.run())
 
     def _copy(self, connection: Connection, task: Put | Get) -> Ended:
         number = self.order.turn
@@ -319,6 +351,16 @@ class Worker:
                         known = self._turns.get(order.turn)
                     if known is not None:
                         known.halt()
+                case Input(number, data):
+                    with self._lock:
+                        known = self._turns.get(number)
+                    if known is not None:
+                        known.typed(data)
+                case Resize(number, rows, columns):
+                    with self._lock:
+                        known = self._turns.get(number)
+                    if known is not None:
+                        known.resize(rows, columns)
                 case Keep(longest):
                     self.warm.keep(longest)
                 case Survey(number, hosts, close):

@@ -13,12 +13,13 @@ import traceback
 from collections.abc import Callable, Iterable, Sequence
 
 from hostshell.core.clean import clean
-from hostshell.core.errors import HostshellError
+from hostshell.core.errors import HostshellError, UsageError
 from hostshell.core.grammar import join_lines, parse_line, parse_words, render
 from hostshell.core.invocations import (
     BatchRun,
     BatchScp,
     ChangeSetting,
+    ConnectHost,
     Disconnect,
     Exit,
     Invocation,
@@ -164,6 +165,12 @@ class Shell:
                 return self._run(task, invocation, "sent" if invocation.action == "put" else "fetched")
             case PingHosts():
                 return self._run(Ping(), invocation, "logged in")
+            case ConnectHost():
+                if self._json:
+                    raise UsageError("connect gives no JSON: it is a terminal for a person", "leave out --json")
+                from hostshell.shell.connect import connect
+
+                return connect(session, screen, invocation)
             case UseTargets():
                 return self._answer(invocation, answers.use(session, invocation.targets, invocation.clear))
             case ListHosts():

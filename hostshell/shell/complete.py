@@ -134,6 +134,8 @@ class HostshellCompleter(Completer):
     def _positional(self, command: Command, words: list[str], bare: list[str], cursor: _Cursor) -> Iterator[Completion]:
         if command.positional == "targets":
             yield from self._list("hosts", cursor)
+        elif command.positional == "session" and not bare:
+            yield from _plain(self._names().hosts(cursor.text), cursor)
         elif command.positional == "name" and not bare:
             names = self._names()
             yield from _plain((*names.groups(cursor.text), *names.hosts(cursor.text)), cursor)

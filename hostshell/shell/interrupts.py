@@ -1,4 +1,4 @@
-"""What Ctrl-C does for a while: one handler in place of another, in the main thread, where signals are handled."""
+"""What a signal does for a while: one handler in place of another, in the main thread, where signals are handled."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ from typing import Any
 @contextmanager
 def on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """While the block runs, SIGINT calls ``handler``. In any other thread than the main one, nothing changes."""
+    with on_signal(signal.SIGINT, handler):
+        yield
+
+
+@contextmanager
+def on_signal(number: int, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
+    """The same for another signal than SIGINT."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, handler)
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before)

@@ -130,12 +130,8 @@ class Execution:
     def _run(self, channel: paramiko.Channel) -> Ending:
         if self._stopped():
             raise TurnStopped
-        command = self._command.encode("utf-8", "surrogateescape")
-        if len(command) > COMMAND_LIMIT:
-            raise Refused(f"the command is too long for SSH ({len(command)} bytes); put it into a file and run that")
-        channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]  # has what is called
-        channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]  # has what is called
-        channel.status_event = self._bell  # type: ignore[assignment]  # has what is called
+        command = self._encoded()
+        self._ring_for(channel)
         channel.event = _NOBODY  # type: ignore[assignment]  # nobody waits for the answer alone
         try:
             with self._transport.together():
@@ -151,6 +147,19 @@ class Execution:
             return self._follow(channel)
         except (paramiko.SSHException, OSError, EOFError):  # reading widens the window, and so it sends
             raise self._lost() from None
+
+    def _encoded(self) -> bytes:
+        command = self._command.encode("utf-8", "surrogateescape")
+        if len(command) > COMMAND_LIMIT:
+            raise Refused(f"the command is too long for SSH ({len(command)} bytes); put it into a file and run that")
+        return command
+
+    def _ring_for(self, channel: paramiko.Channel) -> None:
+        """Ring the bell for all that comes on ``channel``."""
+        channel.in_buffer.set_event(self._bell)  # type: ignore[arg-type]  # has what is called
+        channel.in_stderr_buffer.set_event(self._bell)  # type: ignore[arg-type]  # has what is called
+        channel.status_event = self._bell  # type: ignore[assignment]  # has what is called
+        channel.event = self._bell  # type: ignore[assignment]  # has what is called
 
     def _follow(self, channel: paramiko.Channel) -> Ending:
         """To the command's end. The answer to the request comes with the output: nothing waits for it alone."""

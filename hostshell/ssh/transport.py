@@ -254,6 +254,27 @@ def send_environment(channel: paramiko.Channel, name: str, value: str) -> None:
     _send(channel, message)
 
 
+def send_shell(channel: paramiko.Channel) -> None:
+    """Ask the server for the login shell (RFC 4254, section 6.5) without waiting for its answer, as `send_exec`."""
+    message = _request(channel, "shell", True)
+    channel.event_ready = False
+    _send(channel, message)
+
+
+def send_pty(channel: paramiko.Channel, term: str, rows: int, columns: int, modes: bytes) -> None:
+    """Ask for a terminal (RFC 4254, section 6.2) without waiting for the answer, as `send_exec`.
+
+    paramiko's call sends no ``modes``, so that erasing a character of several bytes goes wrong on the other side.
+    """
+    message = _request(channel, "pty-req", True)
+    message.add_string(term)
+    for size in (columns, rows, 0, 0):  # the last two are pixels, which nobody needs to know
+        message.add_int(size)
+    message.add_string(modes)
+    channel.event_ready = False
+    _send(channel, message)
+
+
 def send_signal(channel: paramiko.Channel, name: str) -> None:
     """Ask the server to send signal ``name`` (without "SIG") to the command (RFC 4254, section 6.9).
 

@@ -16,6 +16,7 @@ from hostshell.core.invocations import (
     BatchRun,
     BatchScp,
     ChangeSetting,
+    ConnectHost,
     Disconnect,
     Exit,
     GetWords,
@@ -656,3 +657,33 @@ def test_a_comment_behind_a_command_is_told_where_comments_begin() -> None:
     with pytest.raises(UsageError) as caught:
         parse_line("use -g web  # the web")
     assert caught.value.hint == "# begins a comment only as the first character of a line"
+
+
+# --- connect ---
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("connect h1", ConnectHost("h1")),
+        ("connect root@10.0.0.5:2222", ConnectHost("root@10.0.0.5:2222")),
+        ("connect h1 top -b", ConnectHost("h1", "top -b")),
+        ("connect --connect-timeout 3 h1 ls --help", ConnectHost("h1", "ls --help", 3.0)),
+        ("connect h1 'cd /tmp; exec bash'", ConnectHost("h1", "cd /tmp; exec bash")),
+        ("connect h1 --connect-timeout 3", ConnectHost("h1", "--connect-timeout 3")),
+        ("connect h1 ''", ConnectHost("h1")),
+        ("connect --help", ShowHelp("connect")),
+    ],
+)
+def test_all_that_follows_the_host_of_connect_is_its_command(line: str, meant: object) -> None:
+    found = parse_line(line)
+    assert found == meant
+    assert found is not None
+    if not isinstance(found, ShowHelp):
+        assert parse_line(render(found)) == found
+
+
+@pytest.mark.parametrize("line", ["connect", "connect -h h1", "connect ''", "connect --connect-timeout h1"])
+def test_connect_needs_a_host(line: str) -> None:
+    with pytest.raises(UsageError, match=r"connect"):
+        parse_line(line)
