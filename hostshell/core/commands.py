@@ -289,9 +289,9 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "open a terminal on one host",
         "connect [options] HOST [COMMAND ...]",
-        (_CONNECT_TIMEOUT,),
+        (*_LOGIN, _CONNECT_TIMEOUT),
         "session",
-        examples=("connect h1", "connect h1 top", "connect h1 'cd /tmp; exec bash'"),
+        examples=("connect h1", "connect -l root h1", "connect h1 top", "connect h1 'cd /tmp; exec bash'"),
         notes="Your own terminal on the host, over the connection that is open already if there is one. COMMAND runs "
         "in it in place of the login shell; all that follows HOST belongs to it. ~. at the beginning of a line leaves, "
         "~? lists such escapes, ~~ sends one ~. What the host sends reaches the terminal as it is, unlike everywhere "

@@ -99,7 +99,7 @@ class PingHosts(LogsIn):
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectHost:
+class ConnectHost(LogsIn):
     """``connect``: ``host`` as it was typed, which has to mean one; ``cmd`` None is the login shell."""
 
     host: str

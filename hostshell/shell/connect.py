@@ -48,7 +48,7 @@ def connect(session: Session, screen: Screen, asked: ConnectHost) -> int:
     terminal = Terminal(leave=session.cancel, wake=session.wake)
     rows, columns = terminal.size()
     task = Connect(asked.cmd, os.environ.get("TERM") or "dumb", rows, columns, ttymodes.encode(sys.stdin.fileno()))
-    job = session.job(task, names, label=render(asked), connect_timeout=asked.connect_timeout)
+    job = session.job(task, names, label=render(asked), connect_timeout=asked.connect_timeout, login=asked.login)
     job = replace(job, timeout=None)  # `set timeout` is for commands, not for how long a person may stay
     terminal.told((rows, columns))
     sys.stdout.flush()

@@ -667,6 +667,7 @@ def test_a_comment_behind_a_command_is_told_where_comments_begin() -> None:
     [
         ("connect h1", ConnectHost("h1")),
         ("connect root@10.0.0.5:2222", ConnectHost("root@10.0.0.5:2222")),
+        ("connect -l root -p 22 h1 -l x", ConnectHost("h1", "-l x", user="root", port=22)),
         ("connect h1 top -b", ConnectHost("h1", "top -b")),
         ("connect --connect-timeout 3 h1 ls --help", ConnectHost("h1", "ls --help", 3.0)),
         ("connect h1 'cd /tmp; exec bash'", ConnectHost("h1", "cd /tmp; exec bash")),
