@@ -75,6 +75,13 @@ def shell(terminal: Terminal, line: str = "connect h1") -> None:
     terminal.wait(lambda: terminal.line().endswith("here>"), "the prompt of the host")
 
 
+def end(terminal: Terminal) -> int:
+    """Read all that is written until everybody has let go of the terminal; the exit code."""
+    with contextlib.suppress(EOFError):
+        terminal.wait(lambda: False, "the end")
+    return terminal.process.wait()
+
+
 def say(terminal: Terminal, line: str) -> None:
     terminal.type(line + ENTER)
 
@@ -229,8 +236,8 @@ def test_ctrl_c_ends_a_flood(at: Open) -> None:
     terminal.wait_for_prompt()
 
 
-@pytest.mark.parametrize("end", ["link", "worker"])
-def test_what_is_cut_in_the_middle_leaves_the_terminal_as_it_was(at: Open, own_sshd: Sshd, end: str) -> None:
+@pytest.mark.parametrize("what", ["link", "worker"])
+def test_what_is_cut_in_the_middle_leaves_the_terminal_as_it_was(at: Open, own_sshd: Sshd, what: str) -> None:
     terminal = at()
     terminal.wait_for_prompt()
     terminal.run("batch_run -h h1,h2 -cmd true")
@@ -243,7 +250,7 @@ def test_what_is_cut_in_the_middle_leaves_the_terminal_as_it_was(at: Open, own_s
     )
     terminal.wait_for("it is up")
     assert not modes(terminal)[3] & termios.ICANON  # type: ignore[operator]  # a number
-    if end == "link":
+    if what == "link":
         for pid in own_sshd.sessions():  # not what runs in them: it would end first, and be told
             with contextlib.suppress(OSError):
                 if Path(f"/proc/{pid}/comm").read_text().startswith("sshd"):
@@ -253,7 +260,7 @@ def test_what_is_cut_in_the_middle_leaves_the_terminal_as_it_was(at: Open, own_s
             os.kill(pid, signal.SIGKILL)
     terminal.wait_for_prompt()
     said = terminal.plain
-    assert ("the link ended" if end == "link" else "its worker process ended") in said
+    assert ("the link ended" if what == "link" else "its worker process ended") in said
     for undone in ("\x1b[?1049l", "\x1b[?25h", "\x1b[?1000l", "\x1b[0m"):
         assert undone in terminal.raw
     assert modes(terminal)[3] == before[3]  # the prompt has the same as before
@@ -273,7 +280,7 @@ def test_sigterm_gives_the_terminal_back(at: Open) -> None:
     terminal.wait_for("it is up")
     assert modes(terminal)[3] != canonical
     terminal.process.send_signal(signal.SIGTERM)
-    assert terminal.wait_for_end() == 143
+    assert end(terminal) == 143
     assert modes(terminal)[3] == canonical
 
 
@@ -282,7 +289,7 @@ def test_sigterm_gives_the_terminal_back(at: Open) -> None:
 
 def test_one_shot(at: Open) -> None:
     terminal = at("connect", "h1", "stty size; exit 7")
-    assert terminal.wait_for_end() == 1
+    assert end(terminal) == 1
     assert "40 80" in terminal.plain
     assert "h1: exit code 7" in terminal.plain
 
@@ -290,7 +297,7 @@ def test_one_shot(at: Open) -> None:
 def test_a_host_that_cannot_be_reached_is_told_in_a_sentence(at: Open, own_sshd: Sshd) -> None:
     own_sshd.kill()
     terminal = at("connect", "h1")
-    assert terminal.wait_for_end() == 4
+    assert end(terminal) == 4
     assert "error: h1: connection refused" in terminal.plain
 
 
@@ -318,7 +325,7 @@ def test_without_a_terminal_it_is_refused_with_what_to_do(at: Open, tmp_path: Pa
 
 def test_several_hosts_are_refused(at: Open) -> None:
     terminal = at("connect", "h[1-2]")
-    assert terminal.wait_for_end() == 2
+    assert end(terminal) == 2
     assert "connect takes one host, and h[1-2] is 2" in terminal.plain
 
 
@@ -326,5 +333,5 @@ def test_a_server_that_gives_no_terminal_is_named(at: Open, tmp_path: Path, own_
     own_sshd.options["PermitTTY"] = "no"
     own_sshd.restart()
     terminal = at("connect", "h1")
-    assert terminal.wait_for_end() == 1
+    assert end(terminal) == 1
     assert "the server gives no terminal" in terminal.plain
