@@ -96,7 +96,12 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument(
-        "-i", dest="sources", metavar="SOURCE", action="append", help="inventory file; repeatable, later wins"
+        "-i",
+        dest="sources",
+        metavar="SOURCE",
+        action="append",
+        help="hosts.ini, an inventory of Ansible, a program that prints one, a list of hosts, or - for standard input; "
+        "repeatable, later wins",
     )
     parser.add_argument("--known-hosts", metavar="FILE", help="in place of your own and the system's known_hosts")
     parser.add_argument(
@@ -138,7 +143,7 @@ def _main(argv: Sequence[str]) -> int:
 
 def _answers_only(command: Sequence[str]) -> bool:
     """Whether a one-shot call surely runs nothing on hosts, so that no worker need be started for it."""
-    return bool(command) and command[0] in ("help", "hosts", "groups", "show", "history", "set", "use")
+    return bool(command) and command[0] in ("help", "hosts", "groups", "inventory", "show", "history", "set", "use")
 
 
 def _terminate(number: int, _frame: FrameType | None) -> None:

@@ -367,13 +367,21 @@ COMMANDS: tuple[Command, ...] = (
         examples=("set", "set fanout 128", "set timeout off", "set idle_timeout 3600", "set gather on"),
     ),
     Command(
+        "inventory",
+        "Targets",
+        "show where hosts and groups come from, and what is not used of it",
+        "inventory",
+        (_JSON,),
+        examples=("inventory",),
+    ),
+    Command(
         "reload",
         "Session",
-        "read the inventory again and close open connections",
+        "read the inventory again; say what changed",
         "reload",
         (_JSON,),
         examples=("reload",),
-        notes="It also forgets passwords that were asked for or refused.",
+        notes="It also closes open connections, and forgets passwords that were asked for or refused.",
     ),
     Command(
         "history",

@@ -170,6 +170,13 @@ class ChangeSetting:
 
 
 @dataclass(frozen=True, slots=True)
+class ShowInventory:
+    """``inventory``."""
+
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """``reload``."""
 
@@ -219,6 +226,7 @@ Invocation: TypeAlias = (
     | ListConnections
     | Disconnect
     | ChangeSetting
+    | ShowInventory
     | Reload
     | ShowHistory
     | ShowHelp

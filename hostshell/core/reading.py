@@ -34,6 +34,7 @@ from hostshell.core.invocations import (
     SettingValue,
     ShowHelp,
     ShowHistory,
+    ShowInventory,
     ShowName,
     UseTargets,
 )
@@ -56,6 +57,7 @@ CLASSES: dict[str, Callable[..., Invocation]] = {
     "connections": ListConnections,
     "disconnect": Disconnect,
     "set": ChangeSetting,
+    "inventory": ShowInventory,
     "reload": Reload,
     "history": ShowHistory,
     "help": ShowHelp,

@@ -200,13 +200,3 @@ def _groups_by_host(session: Session) -> dict[str, list[str]]:
         for name in members:
             found.setdefault(name, []).append(group)
     return found
-
-
-def reload(session: Session) -> Answer:
-    """Read the inventory again."""
-    session.reload()
-    inventory = session.inventory
-    sources = ", ".join(inventory.sources) or "no inventory"
-    count, groups = len(inventory.host_names), len(inventory.groups)
-    text = f"{sources}: {count} hosts, {groups} groups; connections are closed\n"
-    return Answer({"sources": list(inventory.sources), "hosts": count, "groups": groups}, text)

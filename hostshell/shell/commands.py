@@ -32,6 +32,7 @@ from hostshell.core.invocations import (
     RunLine,
     ShowHelp,
     ShowHistory,
+    ShowInventory,
     ShowName,
     UseTargets,
 )
@@ -39,7 +40,7 @@ from hostshell.core.model import Get, Job, Ping, Put, Run, Task
 from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
 from hostshell.session import RawOutput, Session
-from hostshell.shell import answers, help
+from hostshell.shell import answers, help, inventories
 from hostshell.shell.answers import Answer
 from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.jobs import Ending, carry_out
@@ -191,7 +192,9 @@ class Shell:
                 screen.choose_colour(session.settings.color)
                 return self._answer(invocation, said)
             case Reload():
-                return self._answer(invocation, answers.reload(session))
+                return self._answer(invocation, inventories.reload(session))
+            case ShowInventory():
+                return self._answer(invocation, inventories.inventory(session, self._width(), screen.out_colour))
             case ShowHistory(count):
                 return self._answer(invocation, answers.history(self._history(), count))
             case ShowHelp(command):

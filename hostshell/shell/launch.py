@@ -8,10 +8,13 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 
+from hostshell.core.errors import UsageError
+from hostshell.inventory.files import STANDARD_INPUT
 from hostshell.inventory.load import find
 from hostshell.session import Session
 from hostshell.shell.commands import Leave, Shell
-from hostshell.shell.screen import OutputClosed, Screen
+from hostshell.shell.inventories import start_notes
+from hostshell.shell.screen import DIM, OutputClosed, Screen
 
 
 def launch(
@@ -27,8 +30,12 @@ def launch(
         if found is not None:
             sources.append(found)
     one_shot = bool(options.lines or options.command)
-    prompt = not one_shot and sys.stdin.isatty()
+    # the hosts take standard input: what is typed comes from the terminal then
+    terminal = _terminal() if STANDARD_INPUT in sources and not one_shot else None
+    prompt = not one_shot and (terminal is not None or sys.stdin.isatty())
     screen = Screen()
+    if STANDARD_INPUT in sources and sys.stdin.isatty():
+        screen.err("hosts, one a line; Ctrl-D ends them\n")
     if prompt:
         from hostshell.shell.ask import KeyQuestion
 
@@ -41,6 +48,12 @@ def launch(
         ask_keys=ask_keys if prompt else _ask_on_terminal(screen),
         ask_secret=_secret_asker(),
     )
+    if terminal is not None:
+        os.dup2(terminal, 0)
+        os.close(terminal)
+        sys.stdin = open(0, errors="surrogateescape", closefd=False)  # noqa: SIM115  # for the whole run
+    for note in start_notes(session.inventory, quiet=not prompt):
+        screen.err(screen.paint(screen.wrapped(note, "  ") if screen.narrow(note) else note, DIM) + "\n")
     # the inventory lives as long as this process: to look through it for garbage would hold up a Tab among 10,000 names
     gc.freeze()
     gc.enable()
@@ -72,6 +85,15 @@ def launch(
             return 0
         except OutputClosed:
             return 0
+
+
+def _terminal() -> int:
+    """A descriptor of the terminal, for when standard input is the inventory. Raises `UsageError` without one."""
+    try:
+        return os.open("/dev/tty", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        hint = "put the commands into -c LINE, or the hosts into a file"
+        raise UsageError("`-i -` takes standard input, so no script can come from there", hint) from None
 
 
 def _secret_asker() -> Callable[[str], str] | None:

@@ -31,6 +31,7 @@ from hostshell.core.invocations import (
     RunLine,
     ShowHelp,
     ShowHistory,
+    ShowInventory,
     ShowName,
     UseTargets,
 )
@@ -154,6 +155,7 @@ WEB = Targets(groups=("web",))
         ("set color off", ChangeSetting("color", False, True)),
         ("set color auto", ChangeSetting("color", None, True)),
         ("reload", Reload()),
+        ("inventory --json", ShowInventory(json=True)),
         ("history", ShowHistory()),
         ("history 20", ShowHistory(20)),
         ("help", ShowHelp()),

@@ -416,7 +416,9 @@ def test_history_lists_lines_by_number_and_the_last_of_them(desk: Desk) -> None:
 def test_reload_reads_the_inventory_again(desk: Desk, inventory: Path) -> None:
     inventory.write_text(inventory.read_text() + "[host:new]\n")
     assert desk("hosts new").code == 2
-    assert desk("reload").out == f"{inventory}: 17 hosts, 3 groups; connections are closed\n"
+    said = f"{inventory}: 17 hosts, 3 groups; connections are closed\n"
+    assert desk("reload").out == f"{said}hosts added: new\n"
+    assert desk("reload").out == f"{said}nothing has changed\n"
     assert desk("hosts new").code == 0
 
 

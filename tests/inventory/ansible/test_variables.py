@@ -1,0 +1,196 @@
+"""What Ansible's variables become: settings, hosts that cannot be used, and notes; never a secret in any of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from hostshell.core.errors import InventoryError
+from hostshell.inventory.ansible.sshargs import parse
+from hostshell.inventory.load import load
+from hostshell.inventory.model import Inventory
+
+CANARY = "canary-7Q"
+
+
+def made(tmp_path: Path, text: str, name: str = "hosts") -> Inventory:
+    path = tmp_path / name
+    path.write_text(text)
+    path.chmod(0o600)
+    return load([str(path)])
+
+
+def notes(inventory: Inventory) -> list[str]:
+    return [note.text for report in inventory.reports for note in report.notes]
+
+
+def loud(inventory: Inventory) -> list[str]:
+    return [note.text for report in inventory.reports for note in report.notes if note.loud]
+
+
+def sources(inventory: Inventory, host: str) -> dict[str, str]:
+    return {setting.key: setting.source for setting in inventory.settings(host)}
+
+
+def test_show_tells_the_line_and_group_of_each_value(tmp_path: Path) -> None:
+    found = made(
+        tmp_path, "[web]\nh1 ansible_host=192.0.2.1\n[web:vars]\nansible_user=www\n[all:vars]\nansible_port=2\n"
+    )
+    path = tmp_path / "hosts"
+    said = sources(found, "h1")
+    assert (said["address"], said["user"], said["port"]) == (f"{path}:2", f"{path}:4 [web]", f"{path}:6 [all]")
+
+
+def test_a_password_counts_and_is_never_shown(tmp_path: Path) -> None:
+    found = made(
+        tmp_path, f"h1 ansible_password='{CANARY} x'\nh2 ansible_ssh_pass={CANARY} ansible_become_pass={CANARY}\n"
+    )
+    source = found.host("h1").password_from
+    assert source is not None
+    assert source.literal is not None
+    assert source.literal.reveal() == f"{CANARY} x"
+    assert found.host("h2").password_from is not None
+    assert CANARY not in repr(found.reports) + repr(found.settings("h1")) + repr(found.host("h2"))
+    assert {secret.reveal() for secret in found.secrets()} == {f"{CANARY} x", CANARY}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("hosts", f"h1 ansible_password={CANARY}\n"),
+        ("hosts.yml", f"all:\n  vars: {{ansible_password: {CANARY}}}\n  hosts: {{h1: }}\n"),
+        ("hosts.json", f'{{"a": {{"hosts": ["h1"], "vars": {{"ansible_ssh_private_key_passphrase": "{CANARY}"}}}}}}'),
+    ],
+)
+def test_a_password_that_others_can_read_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    path.chmod(0o644)
+    with pytest.raises(InventoryError, match="others can read it") as caught:
+        load([str(path)])
+    assert caught.value.hint == f"chmod 600 {path}"
+    assert CANARY not in str(caught.value)
+
+
+def test_a_password_in_host_vars_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "host_vars"
+    folder.mkdir()
+    (folder / "h1.yml").write_text(f"# h1\nansible_password: {CANARY}\n")
+    (tmp_path / "hosts").write_text("h1\n")
+    with pytest.raises(InventoryError, match="others can read it") as caught:
+        load([str(tmp_path / "hosts")])
+    assert caught.value.message.startswith(f"{folder}/h1.yml:2: ")
+    assert caught.value.hint == f"chmod 600 {folder}/h1.yml"
+
+
+@pytest.mark.parametrize("way", ["local", "docker", "winrm", "community.docker.docker", "httpapi"])
+def test_a_host_that_is_not_reached_over_ssh_cannot_be_used(tmp_path: Path, way: str) -> None:
+    found = made(tmp_path, f"[a]\nh1\nh2 ansible_connection=ssh\n[a:vars]\nansible_connection={way}\n")
+    assert found.host("h1").unusable == f"its connection is `{way}`, and hostshell reaches hosts over SSH only"
+    assert found.host("h2").unusable is None
+    assert sources(found, "h1")["connection"].endswith(":5 [a]")
+
+
+@pytest.mark.parametrize("way", ["ssh", "smart", "paramiko", "ansible.builtin.ssh", "ansible.netcommon.network_cli"])
+def test_every_way_over_ssh_is_ours(tmp_path: Path, way: str) -> None:
+    assert made(tmp_path, f"h1 ansible_connection={way}\n").host("h1").unusable is None
+
+
+@pytest.mark.parametrize("variable", ["ansible_host", "ansible_port", "ansible_user", "ansible_connection"])
+def test_a_template_is_named_and_what_it_would_decide_makes_a_host_unusable(tmp_path: Path, variable: str) -> None:
+    plain = "ssh" if variable == "ansible_connection" else "22"
+    text = "all:\n  hosts: {h1: , h2: {NAME: 'PLAIN'}}\n  vars:\n    NAME: '{{ somewhere }}'\n"
+    found = made(tmp_path, text.replace("NAME", variable).replace("PLAIN", plain), "hosts.yml")
+    assert "is a template, and not known here" in (found.host("h1").unusable or "")
+    assert found.host("h2").unusable is None
+    assert loud(found) == [f"{tmp_path}/hosts.yml:4: {variable} is a template: not read"]
+
+
+def test_an_encrypted_password_is_named_and_no_other_takes_its_place(tmp_path: Path) -> None:
+    text = (
+        f"all:\n  vars: {{ansible_password: {CANARY}}}\n  hosts:\n    h1:\n      ansible_password: !vault |\n"
+        "        $ANSIBLE_VAULT;1.1;AES256\n        6161\n    h2:\n"
+    )
+    found = made(tmp_path, text, "hosts.yml")
+    assert (found.host("h1").password_from, found.host("h1").unusable) == (None, None)
+    assert found.host("h2").password_from is not None
+    assert loud(found) == [f"{tmp_path}/hosts.yml:5: ansible_password is encrypted with Ansible's vault: not read"]
+
+
+def test_what_is_not_used_is_one_line(tmp_path: Path) -> None:
+    names = [f"v{number}" for number in range(12)]
+    found = made(tmp_path, "h1 " + " ".join(f"{name}={CANARY}" for name in names) + "\nh2 v1=1\n")
+    assert notes(found) == [f"{tmp_path}/hosts: 12 variables are not used: v0, v1, v2, v3, v4, v5, v6, v7, …"]
+
+
+def test_host_keys_are_checked_whatever_the_inventory_says(tmp_path: Path) -> None:
+    found = made(tmp_path, "h1 ansible_host_key_checking=False\nh2 ansible_host_key_checking=no\n")
+    assert found.host("h1").host_keys is None
+    assert len(loud(found)) == 1
+    assert loud(found)[0].startswith(
+        f"{tmp_path}/hosts:1 (and 1 more): ansible_host_key_checking: host keys are checked"
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "hops"),
+    [
+        ("-J bastion", ["bastion"]),
+        ("-o ProxyJump=ops@b1:2222,b2", ["ops@b1:2222", "b2"]),
+        ("-oProxyJump=b1 -o ProxyJump=b2", ["b1"]),
+        ('-o ProxyCommand="ssh -W %h:%p -q -p 2222 ops@b1"', ["ops@b1:2222"]),
+        ("-o 'ProxyCommand ssh -W %h:%p -l ops b1'", ["ops@b1"]),
+        ("-o ControlMaster=auto -o ControlPersist=60s", []),
+        ("-o ProxyJump=none", []),
+    ],
+)
+def test_jump_hosts_in_the_arguments_of_ssh(tmp_path: Path, args: str, hops: list[str]) -> None:
+    text = "all:\n  hosts: {h1: }\n  vars:\n    ansible_ssh_common_args: >-\n      ARGS\n"
+    found = made(tmp_path, text.replace("ARGS", args), "hosts.yml")
+    assert [hop.name for hop in found.host("h1").jump] == hops
+    assert loud(found) == []
+
+
+def test_the_bastion_of_a_group_ends_where_a_host_has_arguments_of_its_own(tmp_path: Path) -> None:
+    text = (
+        "bastion ansible_ssh_common_args=''\nother ansible_ssh_common_args=''\nh1\n"
+        "h2 ansible_ssh_extra_args='-J other'\n[all:vars]\nansible_ssh_common_args='-J bastion'\n"
+    )
+    found = made(tmp_path, text)
+    assert [hop.name for hop in found.host("h1").jump] == ["bastion"]
+    assert found.host("bastion").jump == ()
+    assert [hop.name for hop in found.host("h2").jump] == ["other"]
+
+
+def test_a_proxy_command_is_never_run_and_its_hosts_cannot_be_used(tmp_path: Path) -> None:
+    found = made(tmp_path, f"h1 ansible_ssh_common_args='-o ProxyCommand=\"touch {tmp_path}/ran\"'\n")
+    assert "ProxyCommand" in (found.host("h1").unusable or "")
+    assert "its ProxyCommand is not run" in loud(found)[0]
+
+
+def test_options_of_ssh_that_mean_nothing_here_are_named(tmp_path: Path) -> None:
+    found = made(tmp_path, "h1 ansible_ssh_extra_args='-o StrictHostKeyChecking=no -o Foo=bar -A -v'\n")
+    assert loud(found) == [
+        f"{tmp_path}/hosts:1: ansible_ssh_extra_args: not used: -o StrictHostKeyChecking, -o Foo, -A"
+    ]
+
+
+def test_arguments_that_cannot_be_read_are_errors() -> None:
+    for text in ("-o 'x", "-J", "-o"):
+        with pytest.raises(ValueError, match=r"quotation|nothing follows"):
+            parse(text)
+
+
+def test_a_key_is_found_at_home(tmp_path: Path) -> None:
+    assert made(tmp_path, "h1 ansible_ssh_private_key_file=~/k\n").host("h1").key == os.path.expanduser("~/k")
+
+
+def test_settings_of_a_later_hosts_ini_beat_group_vars_of_the_same_group(tmp_path: Path) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "web.yml").write_text("ansible_user: www\nansible_port: 2222\n")
+    (tmp_path / "hosts").write_text("[web]\nh1\n")
+    (tmp_path / "mine.ini").write_text("[group:web]\nuser = me\n[host:h1]\naddress = 192.0.2.1\n")
+    host = load([str(tmp_path / "hosts"), str(tmp_path / "mine.ini")]).host("h1")
+    assert (host.user, host.port, host.address) == ("me", 2222, "192.0.2.1")
