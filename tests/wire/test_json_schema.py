@@ -41,6 +41,7 @@ SETTLED = [
 ]
 ANSWERS = [
     *("hosts", "hosts -g web_clusters", "hosts h1", f"hosts {NOBODY}", "groups"),
+    "inventory",
     *("show h1", "show h3", "show web01", "show @db_servers", "show web_clusters", f"show {NOBODY}"),
     *("use", "use -h h1,h2 -x h2", "use", "use --clear"),
     *("connections", "connections -g web_clusters", "disconnect h1", "disconnect -a"),
