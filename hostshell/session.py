@@ -19,16 +19,16 @@ from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, resolve
-from hostshell.core.turns import Glanced, NewKey, Note, OpenConnection, Opened, PasswordRefused
+from hostshell.core.turns import Glanced, Note, OpenConnection, Opened, PasswordRefused
 from hostshell.engine.attach import Keyboard
 from hostshell.engine.pool import Chunk, News, Pool
+from hostshell.engine.questions import AskKeys, AskPrompts
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret
 from hostshell.localfiles import absolute, check_destinations, check_key, check_sources
 from hostshell.logins import NOTHING_SAID, Logins
 
-AskKeys: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
 RawOutput: TypeAlias = Callable[[str, Stream, bytes], None]
 
 
@@ -37,7 +37,8 @@ class Session:
 
     ``inventory`` is a path, several (later wins, key by key), an `Inventory`, or None for an empty one.
     ``known_hosts`` and ``host_keys`` beat what the inventory says. ``default_host_keys`` is the policy of hosts for
-    which nobody has said any. ``ask_keys`` shows new host keys to a person, ``ask_secret`` asks without echo.
+    which nobody has said any. ``ask_keys`` shows new host keys to a person,
+    ``ask_prompts`` what a server asks at a login, and ``ask_secret`` asks without echo.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Session:
         host_keys: HostKeyPolicy | None = None,
         default_host_keys: HostKeyPolicy = "strict",
         ask_keys: AskKeys | None = None,
+        ask_prompts: AskPrompts | None = None,
         ask_secret: AskSecret | None = None,
         pool: Pool | None = None,
     ) -> None:
@@ -66,6 +68,7 @@ class Session:
             known_hosts=known_hosts, host_keys=host_keys, default_host_keys=default_host_keys, ask=ask_secret
         )
         self._ask_keys = ask_keys
+        self._ask_prompts = ask_prompts
         self._pool = pool or Pool()
         self._jobs = 0
         self.settings.told = self._keep
@@ -214,7 +217,7 @@ class Session:
         job. Closing the iterator cancels the job.
         """
         self._keep()  # the settings may have been replaced as a whole
-        with contextlib.closing(self._pool.run(job, self._ask_keys)) as news:
+        with contextlib.closing(self._pool.run(job, self._ask_keys, ask_prompts=self._ask_prompts)) as news:
             for event in self._events(job, news, raw):
                 if isinstance(event, Event):
                     self.last.watch(event)
@@ -252,7 +255,7 @@ class Session:
         ``keyboard`` is listened to from there on. Closing the iterator hangs up. @failed and its kin stay as they are.
         """
         self._keep()
-        with contextlib.closing(self._pool.run(job, self._ask_keys, keyboard)) as news:
+        with contextlib.closing(self._pool.run(job, self._ask_keys, keyboard, self._ask_prompts)) as news:
             for item in news:
                 if isinstance(item, PasswordRefused):
                     self._logins.refused(item.host)

@@ -18,6 +18,7 @@ class Homes:
         self._broken: dict[int, str] = {}  # workers that do not start, and why
         self._failed_starts = dict.fromkeys(range(workers), 0)
         self._home: dict[str, int] = {}  # host name → worker
+        self._behind: dict[object, int] = {}  # jump host → the worker of all that are behind it
         self._load = dict.fromkeys(range(workers), 0)  # worker → hosts at home there
         self._warm: dict[str, float] = {}  # hosts that had a connection at home, and when
 
@@ -36,15 +37,22 @@ class Homes:
         self.ready.add(worker)
         self._failed_starts[worker] = 0
 
-    def place(self, name: str) -> int | None:
-        """The worker for a host: its home, else the one with the fewest hosts. None when every worker is given up."""
+    def place(self, name: str, behind: object = None) -> int | None:
+        """The worker for a host: its home, else the one with the fewest hosts. None when every worker is given up.
+
+        All that are ``behind`` one jump host share a worker: it is logged in to once, so that a code is asked for once,
+        and a wrong password is tried once.
+        """
         worker = self._home.get(name)
         if worker is not None and worker not in self._broken:
             return worker
         usable = [w for w in self._load if w not in self._broken]
         if not usable:
             return None
-        worker = min(usable, key=lambda w: (self._load[w], w))
+        shared = self._behind.get(behind) if behind is not None else None
+        worker = shared if shared in usable else min(usable, key=lambda w: (self._load[w], w))
+        if behind is not None:
+            self._behind[behind] = worker
         self._home[name] = worker
         self._load[worker] += 1
         return worker
@@ -79,6 +87,7 @@ class Homes:
         for name in [name for name, home in self._home.items() if home == worker]:
             del self._home[name]
             self._warm.pop(name, None)
+        self._behind = {way: home for way, home in self._behind.items() if home != worker}
         self._load[worker] = 0
         if self._failed_starts[worker] >= START_TRIES:
             self._broken[worker] = how

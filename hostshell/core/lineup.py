@@ -70,7 +70,7 @@ class Lineup:
 
     def add(self, entry: Entry, now: float) -> bool:
         """Put a host in the line of its worker; False when there is no worker for anybody."""
-        worker = self.homes.place(entry.host.name)
+        worker = self.homes.place(entry.host.name, entry.endpoint if entry.host.jump else None)
         if worker is None:
             self.leave(entry, now)
             return False

@@ -7,16 +7,18 @@ and replaying the recorded reports of a real run gives the same actions.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 from hostshell.core.events import Failure, Finished, Started, Status
+from hostshell.core.inquiries import PATIENCE, Inquiries
 from hostshell.core.lineup import Entry, Lineup
-from hostshell.core.model import Job
+from hostshell.core.model import Host, Job
+from hostshell.core.newkeys import NewKeys, not_accepted
 from hostshell.core.outcome import Tally
 from hostshell.core.turns import (
     Action,
     Answer,
+    Asked,
     Begin,
     Cancel,
     Connected,
@@ -25,9 +27,9 @@ from hostshell.core.turns import (
     Ended,
     Halt,
     HaltReason,
+    Inquire,
     KeyOffered,
     Kill,
-    NewKey,
     Note,
     PasswordRefused,
     Question,
@@ -35,25 +37,15 @@ from hostshell.core.turns import (
     Replace,
     Report,
     Submit,
+    Tell,
     Tick,
+    Told,
 )
+from hostshell.core.underway import UnderWay, why_halted
 
 STOP_PATIENCE = 0.8  # seconds for a worker to answer a halt: its own 0.5 s for the remote command, and some air
 CONNECT_SLACK = 2.0  # seconds past the connect timeout before a worker that should have kept it is told to
 REACHED = ("hostkey", "auth", "algorithms")  # kinds of failures that come from servers that took the connect
-
-_Phase = Literal["connecting", "running", "halted"]
-
-
-@dataclass(slots=True)
-class _Turn:
-    number: int
-    entry: Entry
-    worker: int
-    began: float
-    phase: _Phase = "connecting"
-    halt: HaltReason | None = None
-    connected: bool = False
 
 
 class Scheduler:
@@ -70,11 +62,12 @@ class Scheduler:
     def _reset(self) -> None:
         self._lineup.new_job()
         self._entries: dict[str, Entry] = {}
-        self._turns: dict[int, _Turn] = {}
+        self._turns: dict[int, UnderWay] = {}
         self._busy = 0  # turns that count for the fan-out
         self._connecting = 0
-        self._parked: dict[str, NewKey] = {}
+        self._parked = NewKeys()
         self._asking = False
+        self._inquiries = Inquiries()
         self._cancelled = False
         self._alarms: list[tuple[float, int, str]] = []
         self._tally = Tally()
@@ -118,13 +111,17 @@ class Scheduler:
                 self._ended(report, now, actions)
             case Cancel():
                 self._cancel(now, actions)
+            case Asked():
+                self._asked(report, now)
+            case Told():
+                self._told(report, now, actions)
             case Answer(accepted, seconds):
                 self._answer(accepted, seconds, now, actions)
             case Tick():
                 pass
         self._ring(now, actions)
         self._fill(now, actions)
-        self._ask(actions)
+        self._ask(now, actions)
         self._close(now, actions)
         return actions
 
@@ -166,7 +163,7 @@ class Scheduler:
     def _begin(self, entry: Entry, worker: int, now: float, job: Job, actions: list[Action]) -> None:
         number = self._next_turn
         self._next_turn += 1
-        self._turns[number] = _Turn(number, entry, worker, now)
+        self._turns[number] = UnderWay(number, entry, worker, now)
         self._busy += 1
         self._connecting += 1
         # what it waited for a worker since it was released is the fan-out's doing
@@ -177,9 +174,12 @@ class Scheduler:
         host, limit = entry.host, self._lineup.connect_limit(entry, now)
         if limit != host.connect_timeout:
             host = replace(host, connect_timeout=limit)
-        way = sum(hop.connect_timeout for hop in host.jump)  # each jump host has a limit of its own
-        self._alarm(now + limit + way + CONNECT_SLACK, number, "connect")
+        self._limit_connect(number, host, now)
         actions.append(Begin(worker, number, host, job.task, job.number))
+
+    def _limit_connect(self, number: int, host: Host, now: float) -> None:
+        way = sum(hop.connect_timeout for hop in host.jump)  # each jump host has a limit of its own
+        self._alarm(now + host.connect_timeout + way + CONNECT_SLACK, number, "connect")
 
     def _connected(self, number: int, now: float) -> None:
         turn = self._turns.get(number)
@@ -217,7 +217,7 @@ class Scheduler:
             if self._lineup.again(entry, f"{self._job.number}/{name}/{entry.attempts}", self._job.timeout, now):
                 return
         if turn.halt is not None and status != "ok" and (status == "cancelled" or report.may_still_run):
-            status, failure = self._halted(turn.halt)
+            status, failure = why_halted(turn.halt, self._job)
         self._finish(
             entry,
             status,
@@ -227,17 +227,6 @@ class Scheduler:
             failure=failure,
             may_still_run=report.may_still_run,
         )
-
-    def _halted(self, reason: HaltReason) -> tuple[Status, Failure]:
-        job = self._job
-        assert job is not None
-        if reason == "timeout":
-            return "timeout", Failure("timeout", f"not done within {job.timeout:g} s", "-t SECONDS sets the limit")
-        if reason == "connect":
-            return "unreachable", Failure(
-                "timeout", "the login did not end in time", "--connect-timeout sets the limit"
-            )
-        return "cancelled", Failure("cancelled", "cancelled")
 
     def _finish(
         self,
@@ -258,10 +247,13 @@ class Scheduler:
         self._tally.add(event)
         actions.append(Emit(event))
 
-    def _leave(self, turn: _Turn, now: float, *, reached: bool = False) -> None:
+    def _leave(self, turn: UnderWay, now: float, *, reached: bool = False) -> None:
         """Take a turn off the books; ``reached`` when a server answered, although not as was wished."""
         del self._turns[turn.number]
-        self._busy -= 1
+        if turn.phase == "asking":
+            self._inquiries.drop(turn.number)
+        else:
+            self._busy -= 1
         turn.entry.spent += now - turn.began
         self._lineup.leave(turn.entry, now, let_in=reached)
         if turn.phase == "connecting":
@@ -281,12 +273,12 @@ class Scheduler:
         for entry in self._lineup.died(worker):
             self._enqueue(entry, now, actions)
 
-    def _give_up(self, turn: _Turn, now: float, actions: list[Action], failure: Failure) -> None:
+    def _give_up(self, turn: UnderWay, now: float, actions: list[Action], failure: Failure) -> None:
         """End a turn without its worker's word for it: what it ran may still run."""
         self._leave(turn, now)
         status: Status = "lost"
         if turn.halt is not None:
-            status, failure = self._halted(turn.halt)
+            status, failure = why_halted(turn.halt, self._job)
         self._finish(turn.entry, status, actions, failure=failure, may_still_run=turn.connected)
 
     # --- time and stopping ---
@@ -308,9 +300,12 @@ class Scheduler:
             elif kind == "connect" and turn.phase == "connecting" and turn.halt is None:
                 self._halt(turn, "connect", now, actions)
 
-    def _halt(self, turn: _Turn, reason: HaltReason, now: float, actions: list[Action]) -> None:
+    def _halt(self, turn: UnderWay, reason: HaltReason, now: float, actions: list[Action]) -> None:
         if turn.phase == "connecting":
             self._connecting -= 1
+        elif turn.phase == "asking":
+            self._inquiries.drop(turn.number)
+            self._busy += 1
         turn.phase = "halted"
         turn.halt = reason
         self._alarm(now + STOP_PATIENCE, turn.number, "patience")
@@ -330,11 +325,11 @@ class Scheduler:
             return
         self._cancelled = True
         running = {turn.entry.host.name for turn in self._turns.values()}
-        status, failure = self._halted("cancelled")
+        status, failure = why_halted("cancelled", self._job)
         for name in [name for name in self._entries if name not in running]:
             self._finish(self._entries[name], status, actions, failure=failure)
         self._lineup.stop()
-        self._parked.clear()
+        self._parked.take()
         self._asking = False
         for turn in self._turns.values():
             if turn.halt is None:
@@ -348,40 +343,67 @@ class Scheduler:
             return
         self._leave(turn, now, reached=True)
         if turn.halt is not None:
-            status, failure = self._halted(turn.halt)
+            status, failure = why_halted(turn.halt, self._job)
             self._finish(turn.entry, status, actions, failure=failure)
             return
-        name = turn.entry.host.name
-        whose = report.hop or name
-        self._parked[name] = NewKey(whose, report.address, report.port, report.key, report.fingerprint)
+        self._parked.add(turn.entry, report)
 
-    def _ask(self, actions: list[Action]) -> None:
-        """One question, once every other connect has settled."""
-        waiting = self._connecting or self._lineup.anybody
+    def _ask(self, now: float, actions: list[Action]) -> None:
+        """One question, once every other connect has settled; what a server waits for goes before."""
+        inquiry = self._inquiries.next(now, settled=not self._connecting)
+        if inquiry is not None:
+            actions.append(Inquire(*inquiry))
+        waiting = self._connecting or self._lineup.anybody or len(self._inquiries)
         if self._parked and not self._asking and not waiting and not self._cancelled:
             self._asking = True
-            names = sorted(self._parked, key=lambda name: self._entries[name].order)
-            # a jump host's key is one question, however many hosts are behind it
-            actions.append(Question(tuple(dict.fromkeys(self._parked[name] for name in names))))
+            actions.append(Question(self._parked.offers()))
 
     def _answer(self, accepted: frozenset[str], seconds: float, now: float, actions: list[Action]) -> None:
         if not self._asking:
             return
         self._asking = False
-        # the time to answer counts for no limit
-        self._alarms = [(when + seconds, number, kind) for when, number, kind in self._alarms]
-        parked, self._parked = self._parked, {}
-        for name, offer in parked.items():
-            entry = self._entries[name]
+        self._hold_clocks(seconds)
+        for entry, offer in self._parked.take():
             if offer.host in accepted:
                 entry.begun = None
                 entry.spent = 0.0
                 entry.accept(offer)
                 self._enqueue(entry, now, actions)
             else:
-                whose = "its new host key" if offer.host == name else f"the new host key of jump host {offer.host}"
-                failure = Failure("hostkey", f"{whose} was not accepted", "run it again to be asked again")
-                self._finish(entry, "unreachable", actions, failure=failure)
+                self._finish(entry, "unreachable", actions, failure=not_accepted(entry, offer))
+
+    def _hold_clocks(self, seconds: float) -> None:
+        """The time to answer counts for no limit."""
+        self._alarms = [(when + seconds, number, kind) for when, number, kind in self._alarms]
+
+    # --- what servers ask at a login ---
+
+    def _asked(self, report: Asked, now: float) -> None:
+        """A turn that waits for a person takes no place in the fan-out, and its connect has no limit meanwhile."""
+        turn = self._turns.get(report.turn)
+        if turn is None or turn.phase != "connecting":
+            return
+        turn.phase = "asking"
+        self._connecting -= 1
+        self._busy -= 1
+        urgent = report.inquiry.host != turn.entry.host.name
+        self._inquiries.add(turn.number, report.inquiry, now, urgent=urgent)
+        self._alarm(now + PATIENCE, turn.number, "asked")
+
+    def _told(self, report: Told, now: float, actions: list[Action]) -> None:
+        self._hold_clocks(report.seconds)
+        turn = self._turns.get(report.turn)
+        if turn is None or turn.phase != "asking":
+            return
+        self._inquiries.drop(turn.number)
+        turn.phase = "connecting"
+        self._connecting += 1
+        self._busy += 1
+        # what is left of its time is given anew: in the worker the clock has stood still
+        self._alarms = [alarm for alarm in self._alarms if alarm[1:] != (turn.number, "connect")]
+        heapq.heapify(self._alarms)
+        self._limit_connect(turn.number, turn.entry.host, now)
+        actions.append(Tell(turn.worker, turn.number, report.answers))
 
     # --- the end ---
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hostshell.core.events import Event, Failure, Status, Stream
-from hostshell.core.model import Host, Job, Task
+from hostshell.core.model import Host, Job, Secret, Task
 
 HaltReason: TypeAlias = Literal["cancelled", "timeout", "connect"]
 
@@ -109,11 +109,28 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A turn waits in the middle of its login: the server (its host's, or that of a jump host) asks something."""
+
+    turn: int
+    inquiry: Inquiry
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The person's answers to what a turn was asked, None where there are none, and seconds it took."""
+
+    turn: int
+    answers: tuple[Secret, ...] | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Tick:
     """Nothing happened but time."""
 
 
-Report: TypeAlias = Submit | Ready | Died | Connected | KeyOffered | Ended | Cancel | Answer | Tick
+Report: TypeAlias = Submit | Ready | Died | Connected | KeyOffered | Ended | Cancel | Answer | Asked | Told | Tick
 
 
 # --- bulk: goes past the scheduler, straight into the stream of events ---
@@ -318,6 +335,23 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Inquire:
+    """Something for a person to answer, by `Told`."""
+
+    turn: int
+    inquiry: Inquiry
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """To a worker: the answers to what a turn was asked, or None: there are none."""
+
+    worker: int
+    turn: int
+    answers: tuple[Secret, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Emit:
     """An event for everybody who looks."""
 
@@ -339,4 +373,4 @@ class PasswordRefused:
     host: str
 
 
-Action: TypeAlias = Begin | Halt | Kill | Replace | Question | Emit | Note | PasswordRefused
+Action: TypeAlias = Begin | Halt | Kill | Replace | Question | Inquire | Tell | Emit | Note | PasswordRefused

@@ -23,7 +23,6 @@ from hostshell.core.model import Job
 from hostshell.core.scheduler import Scheduler
 from hostshell.core.turns import (
     Action,
-    Answer,
     Begin,
     Cancel,
     Died,
@@ -32,10 +31,10 @@ from hostshell.core.turns import (
     Glanced,
     Glancing,
     Halt,
+    Inquire,
     Keep,
     Kill,
     Moved,
-    NewKey,
     Note,
     OpenConnection,
     Opened,
@@ -47,12 +46,14 @@ from hostshell.core.turns import (
     Report,
     Submit,
     Surveyed,
+    Tell,
     Tick,
     Took,
 )
 from hostshell.engine import process
 from hostshell.engine.asking import Asking
 from hostshell.engine.attach import Attachment, Keyboard
+from hostshell.engine.questions import AskKeys, AskPrompts, Questions
 from hostshell.engine.turnstile import Turnstile
 
 LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
@@ -69,7 +70,6 @@ class Chunk:
 
 
 News: TypeAlias = Event | Note | Chunk | PasswordRefused | Opened
-Asker: TypeAlias = Callable[[tuple[NewKey, ...]], frozenset[str]]
 
 
 def cores() -> int:
@@ -106,7 +106,7 @@ class Pool:
         os.set_blocking(self._wake_out, False)
         self._selector.register(self._wake_out, selectors.EVENT_READ, None)
         self._cancels = 0
-        self._question: tuple[NewKey, ...] = ()
+        self._questions = Questions()
         self._job: Job | None = None
         self._late: list[News] = []  # what happened while a survey was waited for
         self._longest: float | None = None  # seconds that a connection may be idle
@@ -248,21 +248,27 @@ class Pool:
         with contextlib.suppress(OSError):
             os.write(self._wake_in, b"!")
 
-    def run(self, job: Job, ask: Asker | None = None, keyboard: Keyboard | None = None) -> Generator[News, None, None]:
+    def run(
+        self,
+        job: Job,
+        ask: AskKeys | None = None,
+        keyboard: Keyboard | None = None,
+        ask_prompts: AskPrompts | None = None,
+    ) -> Generator[News, None, None]:
         """Carry out ``job``: what happens, in order, ending with its `Summary`.
 
         Closing the iterator cancels the job. ``ask`` is shown new host keys and gives the names of the hosts whose key
-        is accepted; without it none is. ``keyboard`` is what is typed for a `Connect` job of one host: listened to
-        between its `Opened` and its end. Raises `EngineError`.
+        is accepted; without it none is. ``ask_prompts`` answers what servers ask at a login. ``keyboard`` is what is
+        typed for a `Connect` job of one host: listened to between its `Opened` and its end. Raises `EngineError`.
         """
         with self._turnstile:
-            yield from self._run(job, ask, keyboard)
+            yield from self._run(job, Questions(ask, ask_prompts), keyboard)
 
-    def _run(self, job: Job, ask: Asker | None, keyboard: Keyboard | None) -> Generator[News, None, None]:
+    def _run(self, job: Job, questions: Questions, keyboard: Keyboard | None) -> Generator[News, None, None]:
         if self._scheduler.busy:
             raise EngineError("a job is under way", "end or close the one before: a session runs one at a time")
         self._cancels = 0
-        self._question = ()
+        self._questions = questions
         self._job = job
         self._late.clear()
         self._await_start()
@@ -285,9 +291,10 @@ class Pool:
                     return
                 while seen < min(self._cancels, 2):
                     seen += 1
+                    questions.clear()
                     self._handle(Cancel(), news)
-                if self._question and not news:
-                    self._put_question(ask, news)
+                if questions.any and not news:
+                    self._handle(questions.put(), news)
                 if not news:
                     self._wait(news)
         finally:
@@ -389,8 +396,10 @@ class Pool:
                         member.process.kill()
                 case Replace(number):
                     self._replace(number, news)
-                case Question(offers):
-                    self._question = offers
+                case Question() | Inquire():
+                    self._questions.add(action)
+                case Tell():
+                    self._send(action.worker, action)
                 case Note() | PasswordRefused():
                     news.append(action)
 
@@ -409,13 +418,3 @@ class Pool:
             return
         self._enlist(number, _Member(child, pipe))
         self._selector.register(pipe, selectors.EVENT_READ, number)
-
-    def _put_question(self, ask: Asker | None, news: list[News]) -> None:
-        offers, self._question = self._question, ()
-        begun = time.monotonic()
-        try:
-            accepted = ask(offers) if ask is not None else frozenset()
-        except KeyboardInterrupt:
-            self._handle(Cancel(), news)
-            return
-        self._handle(Answer(accepted, time.monotonic() - begun), news)

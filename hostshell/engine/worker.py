@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
-import pickle
 import signal
 import sys
 import threading
@@ -20,8 +19,9 @@ from multiprocessing.connection import Connection as Pipe
 
 from hostshell.core.events import Failure, Status, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.model import HOST_FIELD, Connect, Get, Host, Ping, Put, Run
+from hostshell.core.model import HOST_FIELD, Connect, Get, Host, Ping, Put, Run, Secret
 from hostshell.core.turns import (
+    Asked,
     Begin,
     Connected,
     Ended,
@@ -31,6 +31,7 @@ from hostshell.core.turns import (
     Glancing,
     Halt,
     Input,
+    Inquiry,
     Keep,
     KeyOffered,
     Moved,
@@ -38,12 +39,13 @@ from hostshell.core.turns import (
     Printed,
     Quit,
     Ready,
-    Report,
     Resize,
     Survey,
     Surveyed,
+    Tell,
     Took,
 )
+from hostshell.engine.outbox import Outbox
 from hostshell.engine.warm import Warm, raise_descriptor_limit
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection, Connector
@@ -52,73 +54,14 @@ from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
 from hostshell.ssh.glance import names_in
 from hostshell.ssh.interactive import Interactive
+from hostshell.ssh.interview import Ask
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.stopping import Stopper
 
-OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
 WIND_UP = 2.0  # seconds that all turns together may take to stop once the parent is gone
 TRUST = 5.0  # seconds of silence after which a connection has to answer before a command is sent on it
 MOST_TURNS = 100_000  # no limit of ours: the fan-out is the scheduler's
 STOP_GRACE = 0.65  # seconds that a stopped turn may take before its connection is cut
-
-
-class Outbox:
-    """Reports on their way to the parent: bounded, in order, many in one write."""
-
-    def __init__(self, pipe: Pipe) -> None:
-        self._pipe = pipe
-        self._waiting: list[object] = []
-        self._size = 0
-        self._urgent = False
-        self._deaf = False
-        self._changed = threading.Condition()
-        threading.Thread(target=self._send, name="outbox", daemon=True).start()
-
-    def put(
-        self,
-        report: Report | Printed | Moved | Surveyed | Glancing | Glanced | Opened | Took,
-        size: int = 0,
-        stopped: Callable[[], bool] | None = None,
-        *,
-        later: bool = False,
-    ) -> None:
-        """Queue a report. One of some ``size`` (bytes) waits while the box is full, or is dropped once ``stopped``.
-
-        One that can wait for ``later`` goes with the next that cannot, or at a `flush`: each write wakes two threads.
-        """
-        with self._changed:
-            if self._deaf:
-                return
-            while size and self._size >= OUTBOX and not self._deaf:
-                if stopped is not None and stopped():
-                    return
-                self._changed.wait(0.1)
-            self._waiting.append(report)
-            self._size += size
-            if not later:
-                self._urgent = True
-                self._changed.notify_all()
-
-    def flush(self) -> None:
-        """Send what could wait."""
-        with self._changed:
-            self._urgent = bool(self._waiting)
-            self._changed.notify_all()
-
-    def _send(self) -> None:
-        while True:
-            with self._changed:
-                while not self._urgent:
-                    self._changed.wait()
-                batch, self._waiting, self._urgent = self._waiting, [], False
-            try:
-                self._pipe.send_bytes(pickle.dumps(batch, pickle.HIGHEST_PROTOCOL))
-            except (OSError, ValueError):
-                self._deaf = True  # the parent is gone; the worker's loop sees that too, and winds up
-            with self._changed:
-                # only now: what the pipe holds counts as waiting too
-                self._size = sum(len(item.data) for item in self._waiting if isinstance(item, Printed))
-                self._changed.notify_all()
 
 
 class Turn:
@@ -131,10 +74,26 @@ class Turn:
         self._connection: Connection | None = None
         self._interactive: Interactive | None = None
         self._done = threading.Event()
+        self._told = threading.Event()
+        self._answers: tuple[Secret, ...] | None = None
 
     def start(self) -> None:
         # threads of turns that have ended take new ones: to start one costs a tenth of a warm command
         self._worker.threads.submit(self._body)
+
+    def ask(self, inquiry: Inquiry) -> tuple[str, ...] | None:
+        """Have a person asked, and wait for the answers; None where there are none, or the turn is to stop."""
+        self._told.clear()
+        self._worker.outbox.put(Asked(self.order.turn, inquiry))
+        with self.stopped.calling(self._told.set):
+            self._told.wait()
+        answers, self._answers = self._answers, None
+        return None if answers is None or self.stopped() else tuple(answer.reveal() for answer in answers)
+
+    def tell(self, answers: tuple[Secret, ...] | None) -> None:
+        """The answers have come."""
+        self._answers = answers
+        self._told.set()
 
     def halt(self) -> None:
         """Stop. What does not answer in time loses its connection, so that its thread cannot hang."""
@@ -206,7 +165,7 @@ class Turn:
         self._worker.outbox.put(report)
 
     def _try(self) -> Ended:
-        connection, warm = self._worker.connection(self.order.host, self.stopped)
+        connection, warm = self._worker.connection(self.order.host, self.stopped, self.ask)
         while True:
             self._connection = connection
             self._worker.outbox.put(Connected(self.order.turn), later=warm and isinstance(self.order.task, Run))
@@ -221,7 +180,7 @@ class Turn:
                         raise ConnectFailed(Failure("timeout", f"logged in, but {error}", hint)) from None
                     raise
                 self._worker.warm.drop(connection)
-                connection, warm = self._worker.connection(self.order.host, self.stopped)
+                connection, warm = self._worker.connection(self.order.host, self.stopped, self.ask)
                 continue
             if connection.notes:
                 notes, connection.notes = tuple(connection.notes), []
@@ -361,6 +320,11 @@ class Worker:
                         known = self._turns.get(number)
                     if known is not None:
                         known.resize(rows, columns)
+                case Tell():
+                    with self._lock:
+                        known = self._turns.get(order.turn)
+                    if known is not None:
+                        known.tell(order.answers)
                 case Keep(longest):
                     self.warm.keep(longest)
                 case Survey(number, hosts, close):
@@ -401,12 +365,12 @@ class Worker:
         for turn in turns:
             turn.wait(deadline - time.monotonic())
 
-    def connection(self, host: Host, stopped: Stopper) -> tuple[Connection, bool]:
+    def connection(self, host: Host, stopped: Stopper, ask: Ask) -> tuple[Connection, bool]:
         """A live connection for ``host``, and whether it was warm. Raises as `Connector.connect` does."""
         connection = self.warm.take(host)
         if connection is not None:
             return connection, True
-        return self.warm.open(host, lambda: self._connector.connect(host, stopped), stopped), False
+        return self.warm.open(host, lambda: self._connector.connect(host, stopped, ask=ask), stopped), False
 
     def forget_turn(self, turn: Turn) -> None:
         """A turn's thread is about to end."""

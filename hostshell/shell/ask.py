@@ -13,10 +13,13 @@ import termios
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import SecretError, TargetError
+from hostshell.core.model import Secret
 from hostshell.core.names import expand, fold
-from hostshell.core.turns import NewKey
+from hostshell.core.turns import Inquiry, NewKey
 from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.screen import BOLD, Screen
+
+MOST_LINES = 10  # of a server's instructions
 
 
 def ask_secret(question: str) -> str:
@@ -71,6 +74,36 @@ class KeyQuestion:
             if chosen and chosen <= set(names):
                 return chosen
             screen.err(f"please type yes, no, or some of {fold(names)}\n")
+
+
+class PromptQuestion:
+    """Puts what a server asks at a login, such as a one-time code."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def __call__(self, inquiry: Inquiry) -> tuple[Secret, ...] | None:
+        """The answers; None when the person gives none (Ctrl-D). Raises `KeyboardInterrupt` on Ctrl-C."""
+        screen = self._screen
+        if inquiry.instructions:
+            lines = [clean(line) for line in inquiry.instructions.splitlines()[:MOST_LINES]]
+            screen.err("".join(f"{screen.name(inquiry.host, screen.err_colour)}{line}\n" for line in lines))
+        answers = []
+        for prompt, echo in inquiry.prompts:
+            question = f"{inquiry.host}: {clean(prompt) or '?'} "
+            try:
+                if echo:
+                    with on_interrupt(signal.default_int_handler):
+                        answers.append(Secret(_read(screen, question)))
+                else:
+                    screen.err("")  # no status line behind the question
+                    answers.append(Secret(ask_secret(question)))
+            except EOFError:
+                return None
+            except KeyboardInterrupt:
+                screen.err("\n")
+                raise
+        return tuple(answers)
 
 
 def _endpoint(offer: NewKey) -> str:

@@ -37,15 +37,16 @@ def launch(
     if STANDARD_INPUT in sources and sys.stdin.isatty():
         screen.err("hosts, one a line; Ctrl-D ends them\n")
     if prompt:
-        from hostshell.shell.ask import KeyQuestion
+        from hostshell.shell.ask import KeyQuestion, PromptQuestion
 
-        ask_keys = KeyQuestion(screen)
+        ask_keys, ask_prompts = KeyQuestion(screen), PromptQuestion(screen)
     session = Session(
         sources or None,
         known_hosts=options.known_hosts,
         host_keys=options.host_keys,
         default_host_keys="ask" if prompt else "strict",
         ask_keys=ask_keys if prompt else _ask_on_terminal(screen),
+        ask_prompts=ask_prompts if prompt else None,
         ask_secret=_secret_asker(),
     )
     if terminal is not None:

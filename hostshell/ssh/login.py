@@ -102,7 +102,7 @@ class _Handler(AuthHandler):
         super()._parse_userauth_info_request(message)  # type: ignore[misc]  # private
 
 
-Method: TypeAlias = Literal["publickey", "password", "keyboard-interactive"]
+Method: TypeAlias = Literal["none", "publickey", "password", "keyboard-interactive"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +171,17 @@ class Login:
                 if outcome == "more":
                     again = True
                     break
+            if self.allowed is None and not self.tried:
+                # there was nothing to offer: what the server takes is still to be learned (RFC 4252, section 5.2)
+                if self._attempt(self._nothing()) == "in":
+                    return
+                again = self.allowed is not None
         raise self._refused()
 
     # --- what is offered, in order ---
+
+    def _nothing(self) -> _Offer:
+        return _Offer("none", "nothing", "none", lambda auth, event: auth.auth_none(self.host.user, event))
 
     def _offers(self) -> Iterator[_Offer]:
         host = self.host

@@ -8,12 +8,13 @@ import pytest
 
 from hostshell.core.events import Failure, Finished, Started, Summary
 from hostshell.core.homes import START_TRIES
-from hostshell.core.model import Host, Job, Run
+from hostshell.core.model import Host, Job, Run, Secret
 from hostshell.core.pacing import endpoint_of
 from hostshell.core.scheduler import CONNECT_SLACK, STOP_PATIENCE, Scheduler
 from hostshell.core.turns import (
     Action,
     Answer,
+    Asked,
     Begin,
     Cancel,
     Connected,
@@ -21,6 +22,8 @@ from hostshell.core.turns import (
     Emit,
     Ended,
     Halt,
+    Inquire,
+    Inquiry,
     KeyOffered,
     Kill,
     PasswordRefused,
@@ -28,7 +31,9 @@ from hostshell.core.turns import (
     Ready,
     Replace,
     Submit,
+    Tell,
     Tick,
+    Told,
 )
 
 T = TypeVar("T")
@@ -284,6 +289,59 @@ def test_a_password_that_a_jump_host_refused_is_the_jump_hosts() -> None:
     begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
     refused = Ended(begin.turn, "unreachable", failure=Failure("auth", "no"), password_refused=True, hop="b1")
     assert only(scheduler.handle(refused, 1.0), PasswordRefused) == [PasswordRefused("b1")]
+
+
+def test_what_a_server_asks_waits_for_other_connects_takes_no_fan_out_and_holds_the_clocks() -> None:
+    scheduler = ready(1)
+    (a,) = only(scheduler.handle(Submit(job(2, fanout=1, timeout=50.0)), 0.0), Begin)
+    actions = scheduler.handle(Asked(a.turn, Inquiry("h0", "", (("Code:", False),))), 1.0)
+    (b,) = only(actions, Begin)  # its place is free
+    assert only(actions, Inquire) == []  # another connect is under way
+    actions = scheduler.handle(Connected(b.turn), 2.0)
+    assert [one.turn for one in only(actions, Inquire)] == [a.turn]
+    answers = (Secret("123456"),)
+    actions = scheduler.handle(Told(a.turn, answers, 100.0), 102.0)
+    assert only(actions, Tell) == [Tell(0, a.turn, answers)]
+    assert only(actions, Halt) == []
+    assert only(scheduler.handle(Tick(), 113.0), Halt) == []
+    assert [halt.turn for halt in only(scheduler.handle(Tick(), 114.0), Halt)] == [a.turn]  # its connect's own limit
+    assert [halt.turn for halt in only(scheduler.handle(Tick(), 151.0), Halt)] == [b.turn]  # -t
+
+
+def test_a_question_waits_no_longer_than_its_patience_and_that_of_a_jump_host_not_at_all() -> None:
+    scheduler = ready(1)
+    a, b, _ = only(scheduler.handle(Submit(job(3)), 0.0), Begin)
+    assert only(scheduler.handle(Asked(a.turn, Inquiry("h0", "", (("Code:", False),))), 0.5), Inquire) == []
+    assert [one.turn for one in only(scheduler.handle(Tick(), 10.5), Inquire)] == [a.turn]
+    asked = Asked(b.turn, Inquiry("bastion", "", (("Code:", False),)))
+    assert only(scheduler.handle(asked, 10.6), Inquire) == []  # one at a time
+    assert [one.turn for one in only(scheduler.handle(Told(a.turn, None, 0.0), 10.7), Inquire)] == [b.turn]
+
+
+def test_a_turn_that_ends_or_is_stopped_while_it_asks_needs_no_answer() -> None:
+    scheduler = ready(1)
+    a, b = only(scheduler.handle(Submit(job(2)), 0.0), Begin)
+    for begin in (a, b):
+        scheduler.handle(Asked(begin.turn, Inquiry(begin.host.name, "", (("Code:", False),))), 0.1)
+    gone = Ended(a.turn, "unreachable", failure=Failure("auth", "it hung up"))
+    scheduler.handle(gone, 0.2)
+    actions = scheduler.handle(Cancel(), 0.3)
+    assert [halt.turn for halt in only(actions, Halt)] == [b.turn]
+    assert only(scheduler.handle(Told(b.turn, None, 0.1), 0.4), Tell) == []
+    done = scheduler.handle(Ended(b.turn, "cancelled"), 0.5)
+    assert finished(done)["h1"].status == "cancelled"
+    assert not scheduler.busy
+
+
+def test_hosts_behind_one_jump_host_share_a_worker() -> None:
+    scheduler = ready(2)
+    hosts = tuple(Host(f"h{i}", f"h{i}", jump=(Host("b", f"b{i % 2}"),)) for i in range(8))
+    begun = only(scheduler.handle(Submit(Job(hosts, Run("true"))), 0.0), Begin)
+    homes = {begin.host.jump[0].address: set[int]() for begin in begun}
+    for begin in begun:
+        homes[begin.host.jump[0].address].add(begin.worker)
+    assert sorted(map(len, homes.values())) == [1, 1]
+    assert homes["b0"] != homes["b1"]
 
 
 def test_the_time_to_answer_counts_for_no_limit() -> None:

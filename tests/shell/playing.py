@@ -11,7 +11,8 @@ from hostshell.core.events import Failure, Finished, Started
 from hostshell.core.model import Job
 from hostshell.core.outcome import Tally
 from hostshell.engine.pool import Chunk, News, Pool
-from hostshell.session import AskKeys, Session
+from hostshell.engine.questions import AskKeys, AskPrompts
+from hostshell.session import Session
 from hostshell.shell.commands import Shell
 from hostshell.shell.screen import Screen
 
@@ -41,7 +42,9 @@ class PlayingPool(Pool):
         self.jobs: list[Job] = []
         self.broken_off = False
 
-    def run(self, job: Job, ask: AskKeys | None = None) -> Generator[News, None, None]:
+    def run(
+        self, job: Job, ask: AskKeys | None = None, ask_prompts: AskPrompts | None = None
+    ) -> Generator[News, None, None]:
         self.jobs.append(job)
         self.broken_off = True
         tally = Tally()

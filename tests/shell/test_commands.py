@@ -15,7 +15,8 @@ import pytest
 
 from hostshell.core.model import Job
 from hostshell.engine.pool import Pool
-from hostshell.session import AskKeys, Session
+from hostshell.engine.questions import AskKeys
+from hostshell.session import Session
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.screen import Screen
 
@@ -51,7 +52,7 @@ class NoPool(Pool):
     def start(self) -> None:
         raise AssertionError("no worker is needed here")
 
-    def run(self, job: Job, ask: AskKeys | None = None) -> NoReturn:
+    def run(self, job: Job, ask: AskKeys | None = None, **_: object) -> NoReturn:
         self.jobs.append(job)
         raise RuntimeError("a job got as far as the pool")
 

@@ -21,7 +21,7 @@ class Scripted:
     """A context manager round one server on a free port of 127.0.0.1, at which every user may log in.
 
     ``key`` logs in; with ``questions`` it takes keyboard-interactive, each round a list of (prompt, echo, wanted
-    answer); with ``both`` the key comes first, and then the questions. ``tunnels_at_most`` on one connection. A command
+    answer). ``tunnels_at_most`` on one connection. A command
     prints its own text.
     """
 
@@ -31,7 +31,6 @@ class Scripted:
         *,
         key: Key | None = None,
         questions: Sequence[Sequence[tuple[str, bool, str]]] = (),
-        both: bool = False,
         instructions: str = "",
         tunnels_at_most: int | None = None,
     ) -> None:
@@ -40,7 +39,6 @@ class Scripted:
         self.port = 0
         self.key = key
         self.questions = questions
-        self.both = both
         self.instructions = instructions
         self.tunnels_at_most = tunnels_at_most
         self.connections = 0
@@ -105,7 +103,6 @@ class _Visit(asyncssh.SSHServer):
         self._server = server
         self._tunnels = 0
         self._round = 0
-        self._key_seen = False
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._server.connections += 1
@@ -117,7 +114,7 @@ class _Visit(asyncssh.SSHServer):
     # --- keys ---
 
     def public_key_auth_supported(self) -> bool:
-        return self._server.key is not None and not (self._server.both and self._key_seen)
+        return self._server.key is not None
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         assert self._server.key is not None
