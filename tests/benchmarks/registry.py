@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TypeAlias
 
 from tests.benchmarks.rows_distance import distance
+from tests.benchmarks.rows_files import get_far, get_large, get_sparse, put_fan, put_large, put_many, put_many_far
 from tests.benchmarks.rows_flood import flood
 from tests.benchmarks.rows_hosts import cold, warm
 from tests.benchmarks.rows_latency import latency
@@ -40,4 +41,11 @@ WORKS: dict[str, MakeWork] = {
     "complete": completion,
     "fold": folding,
     "flood": flood,
+    "put": put_large,
+    "get": get_large,
+    "put-fan": put_fan,
+    "put-many": put_many,
+    "put-far": put_many_far,
+    "get-far": get_far,
+    "get-sparse": get_sparse,
 }

@@ -25,7 +25,7 @@ LIBRARIES = ("parallel-ssh", "asyncssh")
 def distance(stage: Stage, round_trip: float = ROUND_TRIP) -> Iterator[Work]:
     """A first command and those after it, through the relay; in round trips."""
     with stage.fleet(1) as hosts, Distance((hosts.addresses[0], hosts.port), round_trip, ADDRESS) as relay:
-        _write_files(stage, hosts, relay)
+        write_far(stage, hosts, relay)
         turns = stage.rounds(3, 7)
 
         def sample(turn: Callable[[], float]) -> Sample:
@@ -100,7 +100,8 @@ def distance(stage: Stage, round_trip: float = ROUND_TRIP) -> Iterator[Work]:
         )
 
 
-def _write_files(stage: Stage, hosts: Fleet, relay: Distance) -> None:
+def write_far(stage: Stage, hosts: Fleet, relay: Distance) -> None:
+    """The inventory of the host ``far``, which is the first one through the relay, and its key."""
     inventory = stage.folder / "far.ini"
     inventory.touch(mode=0o600)
     inventory.write_text(
