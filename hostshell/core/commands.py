@@ -285,6 +285,24 @@ COMMANDS: tuple[Command, ...] = (
         notes=f"{_DEFAULTS} {_ENDED}",
     ),
     Command(
+        "doctor",
+        "Run and copy",
+        "say what is wrong with hosts that do not work",
+        "doctor [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
+        (
+            *_TARGETS,
+            *_LOGIN,
+            Option(("--sudo",), "flag", "try sudo as well, without a password; a host may log that"),
+            *_LIMITS,
+            _JSON,
+        ),
+        "targets",
+        examples=("doctor -a", "doctor -g web_clusters --sudo", "doctor h1,h2 --connect-timeout 3"),
+        notes="It logs in anew, step by step: settings, name, port, banner, key exchange, host key, login, session, "
+        "command, SFTP. For each host that does not work it shows the steps with their times, the first that went "
+        f"wrong, and what to do; hosts that work are one line. {_DEFAULTS}",
+    ),
+    Command(
         "connect",
         "Run and copy",
         "open a terminal on one host",

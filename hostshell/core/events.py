@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from hostshell.core.steps import Step
+
 Stream: TypeAlias = Literal["stdout", "stderr"]
 Status: TypeAlias = Literal["ok", "failed", "unreachable", "timeout", "lost", "cancelled"]
 Kind: TypeAlias = Literal[
@@ -104,6 +106,15 @@ class Progress(Event):
     path: str
     bytes: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Examined(Event):
+    """`doctor` has taken a step on a host. A connect that is tried again begins with its first step again."""
+
+    job: int
+    host: str
+    step: Step
 
 
 @dataclass(frozen=True, slots=True)

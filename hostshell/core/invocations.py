@@ -99,6 +99,18 @@ class PingHosts(LogsIn):
 
 
 @dataclass(frozen=True, slots=True)
+class ExamineHosts(LogsIn):
+    """``doctor``: bare words are host lists as well."""
+
+    targets: Targets
+    sudo: bool = False
+    fanout: int | None = None
+    timeout: float | None = None
+    connect_timeout: float | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ConnectHost(LogsIn):
     """``connect``: ``host`` as it was typed, which has to mean one; ``cmd`` None is the login shell."""
 
@@ -219,6 +231,7 @@ Invocation: TypeAlias = (
     | RunLine
     | PingHosts
     | ConnectHost
+    | ExamineHosts
     | UseTargets
     | ListHosts
     | ListGroups

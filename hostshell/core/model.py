@@ -225,7 +225,18 @@ class Connect:
         return self if self.command is None else replace(self, command=self.command.replace(HOST_FIELD, name))
 
 
-Task: TypeAlias = Run | Ping | Put | Get | Connect
+@dataclass(frozen=True, slots=True)
+class Examine:
+    """Log in anew, step by step, and look whether commands and copies work; with ``sudo`` also whether that does."""
+
+    sudo: bool = False
+
+    def for_host(self, name: str) -> Examine:  # noqa: ARG002  # the same for every host
+        """The task as it is for one host."""
+        return self
+
+
+Task: TypeAlias = Run | Ping | Put | Get | Connect | Examine
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 from hostshell.core.events import Event, Failure, Status, Stream
 from hostshell.core.model import Host, Job, Secret, Task
+from hostshell.core.steps import Step
 
 HaltReason: TypeAlias = Literal["cancelled", "timeout", "connect"]
 
@@ -153,6 +154,14 @@ class Moved:
     path: str
     bytes: int
     total: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stepped:
+    """A turn that examines its host has taken a step."""
+
+    turn: int
+    step: Step
 
 
 # --- a terminal: between whoever owns it and the worker, past the scheduler ---

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 
-from hostshell.core.turns import Glanced, Glancing, Moved, Opened, Printed, Report, Surveyed, Took
+from hostshell.core.turns import Glanced, Glancing, Moved, Opened, Printed, Report, Stepped, Surveyed, Took
 
 OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
 
@@ -29,7 +29,7 @@ class Outbox:
 
     def put(
         self,
-        report: Report | Printed | Moved | Surveyed | Glancing | Glanced | Opened | Took,
+        report: Report | Printed | Moved | Surveyed | Glancing | Glanced | Opened | Took | Stepped,
         size: int = 0,
         stopped: Callable[[], bool] | None = None,
         *,

@@ -18,7 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import TypeAlias
 
 from hostshell.core.errors import EngineError
-from hostshell.core.events import Event, Progress, Stream, Summary
+from hostshell.core.events import Event, Examined, Progress, Stream, Summary
 from hostshell.core.model import Job
 from hostshell.core.scheduler import Scheduler
 from hostshell.core.turns import (
@@ -44,6 +44,7 @@ from hostshell.core.turns import (
     Quit,
     Replace,
     Report,
+    Stepped,
     Submit,
     Surveyed,
     Tell,
@@ -355,6 +356,10 @@ class Pool:
                         news.append(Progress(self._job.number, host, path, done, total))
                 case Surveyed() | Glancing() | Glanced():
                     self._asking.take(number, item)
+                case Stepped(turn, step):
+                    host = self._scheduler.host_of(turn)
+                    if host is not None and self._job is not None:
+                        news.append(Examined(self._job.number, host, step))
                 case Opened(turn):
                     if self._attached is not None and self._scheduler.host_of(turn) is not None:
                         self._attached.opened(number, turn)

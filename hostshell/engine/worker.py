@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection as Pipe
 
 from hostshell.core.events import Failure, Status, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.model import HOST_FIELD, Connect, Get, Host, Ping, Put, Run, Secret
+from hostshell.core.model import HOST_FIELD, Connect, Examine, Get, Host, Ping, Put, Run, Secret
 from hostshell.core.turns import (
     Asked,
     Begin,
@@ -40,11 +40,13 @@ from hostshell.core.turns import (
     Quit,
     Ready,
     Resize,
+    Stepped,
     Survey,
     Surveyed,
     Tell,
     Took,
 )
+from hostshell.engine.checkup import examine
 from hostshell.engine.outbox import Outbox
 from hostshell.engine.warm import Warm, raise_descriptor_limit
 from hostshell.ssh import transfer
@@ -57,6 +59,7 @@ from hostshell.ssh.interactive import Interactive
 from hostshell.ssh.interview import Ask
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.stopping import Stopper
+from hostshell.ssh.trace import SILENT, Trace
 
 WIND_UP = 2.0  # seconds that all turns together may take to stop once the parent is gone
 TRUST = 5.0  # seconds of silence after which a connection has to answer before a command is sent on it
@@ -164,7 +167,24 @@ class Turn:
                 self._worker.warm.give_back(self._connection)
         self._worker.outbox.put(report)
 
+    def _examine(self, task: Examine) -> Ended:
+        number, host, worker = self.order.turn, self.order.host, self._worker
+
+        def connect(trace: Trace) -> Connection:
+            self._connection = connection = worker.new_connection(host, self.stopped, self.ask, trace)
+            worker.outbox.put(Connected(number))
+            return connection
+
+        failure = examine(
+            host, task, self.stopped, connect, lambda step: worker.outbox.put(Stepped(number, step), later=True)
+        )
+        if self.stopped():
+            return Ended(number, "cancelled")
+        return Ended(number, "ok" if failure is None else "failed", failure=failure)
+
     def _try(self) -> Ended:
+        if isinstance(self.order.task, Examine):
+            return self._examine(self.order.task)
         connection, warm = self._worker.connection(self.order.host, self.stopped, self.ask)
         while True:
             self._connection = connection
@@ -210,6 +230,8 @@ class Turn:
                     ending = execution.run()
                     connection.note_own_command()
                     return self._command_ended(ending)
+                case Examine():
+                    raise AssertionError("it makes its own connection")
                 case Connect():
                     return self._interact(connection, task)
                 case Put() | Get():
@@ -370,7 +392,11 @@ class Worker:
         connection = self.warm.take(host)
         if connection is not None:
             return connection, True
-        return self.warm.open(host, lambda: self._connector.connect(host, stopped, ask=ask), stopped), False
+        return self.new_connection(host, stopped, ask), False
+
+    def new_connection(self, host: Host, stopped: Stopper, ask: Ask, trace: Trace = SILENT) -> Connection:
+        """The same, whether one is warm or not; that one is closed."""
+        return self.warm.open(host, lambda: self._connector.connect(host, stopped, trace, ask), stopped)
 
     def forget_turn(self, turn: Turn) -> None:
         """A turn's thread is about to end."""

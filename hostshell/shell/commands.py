@@ -21,6 +21,7 @@ from hostshell.core.invocations import (
     ChangeSetting,
     ConnectHost,
     Disconnect,
+    ExamineHosts,
     Exit,
     Invocation,
     ListConnections,
@@ -36,7 +37,7 @@ from hostshell.core.invocations import (
     ShowName,
     UseTargets,
 )
-from hostshell.core.model import Get, Job, Ping, Put, Run, Task
+from hostshell.core.model import Examine, Get, Job, Ping, Put, Run, Task
 from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
 from hostshell.session import RawOutput, Session
@@ -166,6 +167,11 @@ class Shell:
                 return self._run(task, invocation, "sent" if invocation.action == "put" else "fetched")
             case PingHosts():
                 return self._run(Ping(), invocation, "logged in")
+            case ExamineHosts():
+                from hostshell.shell.checkup import Checkup
+
+                view = Json(screen) if self._json or invocation.json else Checkup(screen)
+                return self._show(self._job(Examine(invocation.sudo), invocation), view).code
             case ConnectHost():
                 if self._json:
                     raise UsageError("connect gives no JSON: it is a terminal for a person", "leave out --json")
@@ -220,7 +226,7 @@ class Shell:
     def _run(self, task: Ping | Put | Get, asked: BatchScp | PingHosts, each: str) -> int:
         return self._show(self._job(task, asked), self._view(json=asked.json, each=each, quiet=asked.quiet)).code
 
-    def _job(self, task: Task, asked: BatchRun | BatchScp | PingHosts) -> Job:
+    def _job(self, task: Task, asked: BatchRun | BatchScp | PingHosts | ExamineHosts) -> Job:
         return self.session.job(
             task,
             self.session.targets(asked.targets),

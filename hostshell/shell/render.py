@@ -9,7 +9,7 @@ import json
 from typing import Any, Protocol
 
 from hostshell.core.clean import clean, clean_lines, decode
-from hostshell.core.events import Block, Event, Finished, Output, Progress, Started, Summary
+from hostshell.core.events import Block, Event, Examined, Finished, Output, Progress, Started, Summary
 from hostshell.core.names import fold
 from hostshell.core.turns import Note
 from hostshell.shell.gather import Gatherer
@@ -197,6 +197,20 @@ def as_dict(event: Event) -> dict[str, Any]:
                 "path": event.path,
                 "bytes": event.bytes,
                 "total": event.total,
+            }
+        case Examined():
+            step = event.step
+            return {
+                "event": "step",
+                "job": event.job,
+                "host": event.host,
+                "step": step.name,
+                "via": step.via or None,
+                "result": step.result,
+                "seconds": step.seconds,
+                "facts": {name: list(fact) if isinstance(fact, tuple) else fact for name, fact in step.facts.items()},
+                "message": step.message,
+                "hint": step.hint,
             }
         case Finished():
             error = event.error
