@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import collections.abc
 import dataclasses
 import importlib
 import inspect
@@ -71,7 +72,7 @@ def sample(hint: Any, within: tuple[type, ...] = ()) -> Any:
         return arguments[-1]
     if origin in (tuple, list, set, frozenset):
         return origin([sample(arguments[0], within)] if within.count(arguments[0]) < 2 else [])
-    if origin is dict:
+    if origin in (dict, collections.abc.Mapping):
         return {sample(arguments[0], within): sample(arguments[1], within)}
     simple = {str: "web01 é\n", int: 7, float: 2.5, bool: True, bytes: b"\x00\xff", Secret: Secret(CANARY)}
     if hint in simple:
