@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import collections.abc
+import copy
 import dataclasses
 import importlib
 import inspect
