@@ -591,6 +591,7 @@ def test_typographic_characters_are_named_as_the_reason() -> None:
     assert "document" in refused("batch_run -g web -cmd “df -h”").message
 
 
+@settings(deadline=None)  # no test asserts a time
 @given(st.lists(st.sampled_from(["-h", "-g", "-a", "-cmd", "-f", "df", "-l", "h1,", "web", "/tmp", '"a b"', "“x"])))
 def test_whatever_is_suggested_is_a_right_line(words: list[str]) -> None:
     try:
