@@ -5,8 +5,10 @@ Pure data. Must not know how a line is read, shown or carried out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias
+
+from hostshell.core.records import dataclass
 
 Kind: TypeAlias = Literal[
     "flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote", "user", "port"

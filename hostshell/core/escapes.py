@@ -5,7 +5,7 @@ Pure: bytes in, bytes out. A tilde is looked at only as the first character of a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from hostshell.core.records import dataclass
 
 _ESCAPE = ord("~")
 _ENDS = b"\r\n"

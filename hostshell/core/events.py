@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from hostshell.core.records import dataclass
 from hostshell.core.steps import Step
 
 Stream: TypeAlias = Literal["stdout", "stderr"]

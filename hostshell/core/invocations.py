@@ -5,10 +5,10 @@ Plain data. Must not know the settings that fill what was not given, nor how any
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hostshell.core.model import Login
+from hostshell.core.records import dataclass
 from hostshell.core.targets import Targets
 
 Action: TypeAlias = Literal["put", "get"]

@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass
+
+from hostshell.core.records import dataclass
 
 CERTIFICATE = "-cert-v01@openssh.com"  # how the type of a certificate ends
 AGENT_LIST = b"\0\0\0\x01\x0b"  # SSH_AGENTC_REQUEST_IDENTITIES

@@ -5,8 +5,10 @@ Must not know where any of it came from or how it is carried out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, TypeAlias
+
+from hostshell.core.records import dataclass
 
 HostKeyPolicy: TypeAlias = Literal["ask", "strict", "accept-new"]
 AddressFamily: TypeAlias = Literal["any", "inet", "inet6"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from hostshell.core.clean import clean
@@ -40,6 +39,7 @@ from hostshell.core.invocations import (
     UseTargets,
 )
 from hostshell.core.names import MOST_PORT, check_user
+from hostshell.core.records import dataclass
 from hostshell.core.suggest import SYNONYMS
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, quote

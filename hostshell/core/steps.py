@@ -6,8 +6,10 @@ Must not know who took the step.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal, TypeAlias
+
+from hostshell.core.records import dataclass
 
 StepName: TypeAlias = Literal[
     "settings", "name", "port", "banner", "key exchange", "host key", "login", "session", "command", "sftp", "sudo",

@@ -8,7 +8,6 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from typing import Protocol, get_args
 
@@ -16,6 +15,7 @@ from hostshell.core.clean import clean
 from hostshell.core.errors import TargetError, nearest
 from hostshell.core.events import Status
 from hostshell.core.names import LONGEST_NAME, check_name, check_user, expand, fold, is_ip, is_ipv6, split
+from hostshell.core.records import dataclass
 
 ALL = "all"  # the group that always exists
 MOST_MASKS = 1000  # wildcards that one operand may stand for: each is held against every host

@@ -6,11 +6,11 @@ that has been given up can be told from news of the one that followed it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hostshell.core.events import Event, Failure, Status, Stream
 from hostshell.core.model import Host, Job, Secret, Task
+from hostshell.core.records import dataclass
 from hostshell.core.steps import Step
 
 HaltReason: TypeAlias = Literal["cancelled", "timeout", "connect"]

@@ -5,9 +5,8 @@ Pure text. Must not know any command: the parser, its suggestions and Tab need t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hostshell.core.errors import UsageError
+from hostshell.core.records import dataclass
 
 BLANKS = " \t\r\n"
 _NEEDS_QUOTES = frozenset(BLANKS + "\"'\\#;|<>()$`{}")

@@ -12,7 +12,6 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
-from dataclasses import dataclass
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 from typing import TypeAlias
@@ -20,6 +19,7 @@ from typing import TypeAlias
 from hostshell.core.errors import EngineError
 from hostshell.core.events import Event, Examined, Progress, Stream, Summary
 from hostshell.core.model import Job
+from hostshell.core.records import dataclass
 from hostshell.core.scheduler import Scheduler
 from hostshell.core.turns import (
     Action,

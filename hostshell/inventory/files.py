@@ -10,13 +10,14 @@ import pwd
 import shlex
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from pathlib import Path
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import Place
+from hostshell.core.records import dataclass
 
 MOST_BYTES = 64 * 1024 * 1024  # of one file: far more than 100,000 hosts need, and /dev/zero ends somewhere
 STANDARD_INPUT = "-"

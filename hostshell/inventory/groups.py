@@ -6,10 +6,10 @@ Must not know files or what a setting means. No recursion: a chain of groups may
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from hostshell.core.errors import did_you_mean
 from hostshell.core.model import Place
+from hostshell.core.records import dataclass
 from hostshell.inventory.sections import GroupSection, Layer, Rank
 from hostshell.inventory.settings import bad, shown
 

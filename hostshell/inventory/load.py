@@ -9,12 +9,12 @@ import gc
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
+from hostshell.core.records import dataclass
 from hostshell.inventory import hostlist
 from hostshell.inventory.ansible import folders, ini
 from hostshell.inventory.ansible.assemble import assemble

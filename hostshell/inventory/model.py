@@ -9,7 +9,6 @@ import getpass
 import os
 import pwd
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, TypeAlias, cast
 
@@ -25,6 +24,7 @@ from hostshell.core.model import (
     SecretSource,
 )
 from hostshell.core.names import MOST_NAMES
+from hostshell.core.records import dataclass
 from hostshell.core.targets import Moment, parse_moment, unknown_host
 from hostshell.inventory.groups import Groups
 from hostshell.inventory.jumps import Ways

@@ -5,9 +5,8 @@ Must not know formats. No note ever holds a variable's value.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hostshell.core.clean import clean
+from hostshell.core.records import dataclass
 
 MOST_NAMED = 8  # variables that one line names
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import configparser
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
+from hostshell.core.records import dataclass
 
 _COMMENTS = ("#", ";")
 _VISIBLE = re.compile(r"\S")

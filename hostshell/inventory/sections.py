@@ -6,12 +6,13 @@ Takes text. Must not know other files, precedence or permissions.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from hostshell.core.errors import InventoryError, did_you_mean, nearest
 from hostshell.core.model import Place
 from hostshell.core.names import check_name, expand
 from hostshell.core.recent import STATUS_GROUPS
+from hostshell.core.records import dataclass
 from hostshell.core.targets import ALL
 from hostshell.inventory.parse import Section, Value, parse
 from hostshell.inventory.settings import LATER, SETTINGS, Converted, bad, shown

@@ -8,13 +8,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError, TargetError, did_you_mean
 from hostshell.core.model import HOST_FIELD, HOST_KEY_POLICIES, Place, Secret, SecretSource
 from hostshell.core.names import check_address, check_user
+from hostshell.core.records import dataclass
 from hostshell.core.targets import parse_moment
 
 

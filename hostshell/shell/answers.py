@@ -6,7 +6,7 @@ Each gives its data and, for a person, its text: JSON and the terminal show the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -15,6 +15,7 @@ from hostshell.core.commands import SETTINGS
 from hostshell.core.errors import EngineError, TargetError, UsageError, did_you_mean
 from hostshell.core.invocations import ChangeSetting
 from hostshell.core.names import fold
+from hostshell.core.records import dataclass
 from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, parse_moment
 from hostshell.session import Session

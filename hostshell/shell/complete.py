@@ -9,7 +9,6 @@ import os
 import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
 from hostshell.core.commands import COMMANDS, SETTINGS, Command, Kind, Option, command_named, setting_named
+from hostshell.core.records import dataclass
 from hostshell.core.targets import Catalog, Targets
 from hostshell.core.words import BLANKS, Word, scan
 from hostshell.core.words import quote as quoted

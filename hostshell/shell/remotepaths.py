@@ -9,10 +9,10 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from hostshell.core.model import HOST_FIELD
+from hostshell.core.records import dataclass
 from hostshell.core.targets import Targets
 from hostshell.core.turns import Glanced
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -19,6 +18,7 @@ from cryptography.hazmat.primitives.serialization.ssh import (
 )
 
 from hostshell.core.keyformat import CERTIFICATE, strings, type_of
+from hostshell.core.records import dataclass
 from hostshell.ssh.knownhosts import HostKey, matches
 
 _RETIRED = "ssh-rsa"  # signatures with SHA-1: no authority may make one

@@ -9,7 +9,6 @@ import copy
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import paramiko
@@ -17,6 +16,7 @@ import paramiko
 from hostshell.core.events import Failure
 from hostshell.core.keyformat import CERTIFICATE, KeyFile, describe, public_of, strings, type_of
 from hostshell.core.model import Host, Secret
+from hostshell.core.records import dataclass
 from hostshell.ssh.agent import AgentKey, Agents
 from hostshell.ssh.failures import ConnectFailed
 

@@ -9,12 +9,12 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import paramiko
 
 from hostshell.core.events import Stream
 from hostshell.core.explain import HEAD
+from hostshell.core.records import dataclass
 from hostshell.ssh.failures import LinkLost, TurnStopped
 from hostshell.ssh.sessions import Refused, Sessions
 from hostshell.ssh.stopping import Stopper

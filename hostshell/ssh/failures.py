@@ -6,9 +6,8 @@ summary can fold the hosts that failed alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hostshell.core.events import Failure
+from hostshell.core.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from hostshell.core.events import Failure
 from hostshell.core.keyformat import CERTIFICATE
 from hostshell.core.model import HostKeyPolicy
+from hostshell.core.records import dataclass
 from hostshell.ssh.certificates import Certificate
 from hostshell.ssh.knownhosts import RSA_ALGORITHMS, HostKey, Known, known_name
 

@@ -13,11 +13,11 @@ import re
 import socket
 import string
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, NamedTuple, TypeAlias
 
 from hostshell.core.model import DEFAULT_PORT, Place
+from hostshell.core.records import dataclass
 
 # ssh lowers ASCII only, so that no other letter (the Kelvin sign, say) can pass for one of a host's name
 _LOWER = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import paramiko
@@ -17,6 +16,7 @@ from paramiko.common import cMSG_USERAUTH_REQUEST
 
 from hostshell.core.events import Failure
 from hostshell.core.model import Host
+from hostshell.core.records import dataclass
 from hostshell.ssh.credentials import Identity, Keyring
 from hostshell.ssh.failures import ConnectFailed, TurnStopped
 from hostshell.ssh.interview import Ask, Interview

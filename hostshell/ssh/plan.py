@@ -9,9 +9,9 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from hostshell.core.clean import clean, decode
+from hostshell.core.records import dataclass
 from hostshell.ssh.sftpwire import PERMISSION_DENIED, UNSUPPORTED, FileSystem, SftpError
 
 INTERVAL = 0.25  # seconds between two reports of progress

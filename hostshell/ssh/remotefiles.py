@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from hostshell.core.records import dataclass
 from hostshell.ssh.sftpwire import Attributes, Entry, FileSystem
 
 

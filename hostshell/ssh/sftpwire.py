@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import stat
 import struct
-from dataclasses import dataclass
 from enum import IntEnum
 
 from hostshell.core.clean import clean, decode
+from hostshell.core.records import dataclass
 
 
 class Kind(IntEnum):

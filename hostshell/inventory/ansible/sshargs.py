@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import dataclass
+
+from hostshell.core.records import dataclass
 
 # what options of ssh have an effect that is ours anyway, or none here: connections stay open, nothing is printed
 _MOOT = frozenset(
