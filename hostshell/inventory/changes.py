@@ -5,10 +5,11 @@ Must not know how it is shown. No place counts: a line that moved has changed no
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from hostshell.core.errors import HostshellError
 from hostshell.core.model import Host, Place, SecretSource
+from hostshell.core.records import dataclass
 from hostshell.inventory.model import Inventory
 
 _NOWHERE = Place("")

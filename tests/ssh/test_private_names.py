@@ -205,3 +205,10 @@ def test_paramiko_does_without_invoke_which_is_a_third_of_its_import() -> None:
     assert done.stdout.split() == ["False", "True"]
     importable = "import hostshell.ssh, invoke"  # whoever wants it himself gets it
     assert subprocess.run([sys.executable, "-c", importable], capture_output=True).returncode == 0
+
+
+def test_it_asks_for_its_own_version_in_the_way_that_our_import_of_it_answers() -> None:
+    assert 'metadata.version("paramiko")' in inspect.getsource(paramiko)
+    code = "import hostshell.ssh, paramiko, importlib.metadata as m; print(paramiko.__version__, m.version('paramiko'))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()
+    assert told == [paramiko.__version__] * 2

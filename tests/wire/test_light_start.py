@@ -12,7 +12,8 @@ import pytest
 from tests.support.six_hosts import SixHosts
 
 PATIENCE = 60.0  # seconds for a process to end; far more than it takes
-HEAVY = ("prompt_toolkit", "rich", "asyncssh", "pygments")
+HEAVY = ("prompt_toolkit", "rich", "asyncssh", "pygments", "yaml")
+UNWANTED = "importlib.metadata"  # with all that it loads: see hostshell/ssh/__init__.py
 _IMPORTED = re.compile(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", re.MULTILINE)
 
 
@@ -34,3 +35,4 @@ def test_a_one_shot_call_loads_no_prompt(six_hosts: SixHosts, clean_home: Path, 
     assert "hostshell" in packages
     assert "paramiko" in packages  # the helpers of this call tell as well what they load
     assert not packages & set(HEAVY)
+    assert UNWANTED not in _IMPORTED.findall(done.stderr)
