@@ -53,7 +53,8 @@ def launch(
         os.dup2(terminal, 0)
         os.close(terminal)
         sys.stdin = open(0, errors="surrogateescape", closefd=False)  # noqa: SIM115  # for the whole run
-    for note in start_notes(session.inventory, quiet=not prompt):
+    asks_for_them = options.command[:1] == ["inventory"]
+    for note in () if asks_for_them else start_notes(session.inventory, quiet=not prompt):
         screen.err(screen.paint(screen.wrapped(note, "  ") if screen.narrow(note) else note, DIM) + "\n")
     # the inventory lives as long as this process: to look through it for garbage would hold up a Tab among 10,000 names
     gc.freeze()
