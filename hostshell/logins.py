@@ -41,6 +41,7 @@ class Logins:
         self._typed: list[Secret] = []  # given for one job only, and never to be written down
         self._offered: dict[str, str | None] = {}  # host to the user whose password the inventory knows
         self._refused: set[tuple[str, str]] = set()  # host and user
+        self._looked_up: dict[tuple[str, str | None, bool], Secret | None] = {}  # passphrases, for one job
 
     def refused(self, name: str) -> None:
         """A host has said no to its password: it is not offered there again."""
@@ -80,6 +81,10 @@ class Logins:
         for secret in (*self._desk.known(), *self._typed):
             yield secret.reveal()
 
+    def new_job(self) -> None:
+        """Keys come and go in the agent."""
+        self._looked_up.clear()
+
     def host(
         self, inventory: Inventory, name: str, connect_timeout: float | None = None, login: Login = NOTHING_SAID
     ) -> Host:
@@ -103,10 +108,17 @@ class Logins:
             password = self._secret(host.password_from, "password", name)
         if host.passphrase_from is not None:
             passphrase = self._secret(host.passphrase_from, "passphrase", name)
+        elif host.key is not None and host.pubkey_authentication:
+            passphrase = self._of_key(host.key, host, needed=True)
+        opened = []
+        for path in host.identity_files or () if host.pubkey_authentication else ():
+            found = self._of_key(path, host, needed=False)
+            opened += [(path, found)] if found is not None else []
         return replace(
             host,
             password=password,
             passphrase=passphrase,
+            passphrases=tuple(opened),
             password_withheld=withheld,
             password_from=None,
             passphrase_from=None,
@@ -120,6 +132,16 @@ class Logins:
             return self._desk.get(source, what)
         except (EOFError, KeyboardInterrupt):
             raise SecretError(f"no {what} was given for {name}; nothing was run") from None
+
+    def _of_key(self, path: str, host: Host, *, needed: bool) -> Secret | None:
+        """The passphrase of a key file. What a job for many hosts needs to know of one is looked up once a job."""
+        place = (path, host.identity_agent, needed)
+        if place not in self._looked_up:
+            try:
+                self._looked_up[place] = self._desk.passphrase(path, host.identity_agent, needed=needed)
+            except (EOFError, KeyboardInterrupt):
+                raise SecretError(f"no passphrase was given for {path}; nothing was run") from None
+        return self._looked_up[place]
 
 
 def _laid_over(host: Host, login: Login, *, known: bool) -> Host:

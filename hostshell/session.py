@@ -199,6 +199,7 @@ class Session:
         elif isinstance(task, Get):
             check_destinations(task, names)
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
+        self._logins.new_job()
         login = self._logins.asked(check_key(login))
         self._jobs += 1
         return Job(

@@ -49,7 +49,7 @@ from hostshell.core.turns import (
 from hostshell.engine.checkup import examine
 from hostshell.engine.outbox import Outbox
 from hostshell.engine.warm import Warm, raise_descriptor_limit
-from hostshell.ssh import transfer
+from hostshell.ssh import proxy, transfer
 from hostshell.ssh.connect import Connection, Connector
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
@@ -422,6 +422,7 @@ def main(pipe: Pipe, number: int, orphaned: Callable[[], None] = lambda: None) -
         if not Worker(pipe, number, Warm(raise_descriptor_limit())).serve():
             orphaned()
     finally:
+        proxy.end_all()
         sys.stderr.flush()
         # threads may be waiting on dead hosts; the sockets go with the process
         os._exit(0)

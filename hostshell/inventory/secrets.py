@@ -9,9 +9,12 @@ import os
 import subprocess
 from collections.abc import Callable
 
+from hostshell.core.clean import clean
 from hostshell.core.errors import SecretError
 from hostshell.core.model import Place, Secret, SecretSource
+from hostshell.inventory.keyfiles import needs_passphrase, opens
 
+TRIES = 3  # passphrases that a person may type for one key
 COMMAND_PATIENCE = 60.0  # seconds for a `cmd:`: it may ask a person to unlock something
 
 AskSecret = Callable[[str], str]
@@ -26,10 +29,12 @@ class SecretDesk:
     def __init__(self, ask: AskSecret | None = None) -> None:
         self._ask = ask
         self._known: dict[tuple[Place, str], Secret] = {}
+        self._declined: set[str] = set()  # key files whose passphrase nobody gave
 
     def forget(self) -> None:
         """Ask again next time."""
         self._known.clear()
+        self._declined.clear()
 
     def known(self) -> list[Secret]:
         """The secrets that have been got so far, so that nobody writes one down."""
@@ -45,6 +50,36 @@ class SecretDesk:
             secret = Secret(self._fetch(source, what))
             self._known[key] = secret
         return secret
+
+    def passphrase(self, path: str, agent: str | None, *, needed: bool) -> Secret | None:
+        """The passphrase of a key file, asked for once; None where it needs none, or where the person gives none.
+
+        Not ``needed`` is a key that others may stand in for: without a terminal it is passed over. ``agent`` is the
+        socket of an agent that may have it. Raises `SecretError`.
+        """
+        key = (Place(path), "passphrase")
+        if key in self._known:
+            return self._known[key]
+        if path in self._declined or not needs_passphrase(path, agent):
+            return None
+        if self._ask is None:
+            if not needed:
+                return None
+            raise SecretError(
+                f"the key {path} is encrypted, and there is no terminal to ask for its passphrase at",
+                "ssh-add it to the agent, or set `passphrase_from` in the inventory",
+            )
+        for _ in range(TRIES):
+            text = self._ask(f"Passphrase for the key {clean(path)}: ")
+            if not text:
+                break
+            if opens(path, text):
+                self._known[key] = Secret(text)
+                return self._known[key]
+        if needed:
+            raise SecretError(f"the key {path} was not opened; nothing was run")
+        self._declined.add(path)
+        return None
 
     def _fetch(self, source: SecretSource, what: str) -> str:
         where = str(source.place)

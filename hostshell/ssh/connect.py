@@ -26,6 +26,7 @@ from hostshell.ssh.knownhosts import HostKey, Known
 from hostshell.ssh.link import Link, LinkFlood, Wire, tune
 from hostshell.ssh.login import Login
 from hostshell.ssh.offers import LISTS, algorithms, offered
+from hostshell.ssh.proxy import Proxy
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import SILENT, Taking, Trace
@@ -120,7 +121,7 @@ class Connector:
             with stopped.calling(link.close):
                 # paramiko's own limits stand behind ours: the link's deadline is the one that counts
                 left = max(0.1, deadline - time.monotonic()) + 5
-                self._shake(connection, left, stopped, trace)
+                self._shake(connection, wire, left, stopped, trace)
                 link.budget = None
                 self._check_key(connection, known, trace)
                 transport.auth_timeout = left
@@ -139,6 +140,10 @@ class Connector:
         if host.jump:
             return self.hops.through(host, stopped, trace, ask)
         deadline = time.monotonic() + host.connect_timeout
+        if host.proxy_command is not None:
+            with trace.step("port") as step:
+                step.say(port=host.port, through="its ProxyCommand")
+                return Proxy(host.proxy_command, (host.address, host.port)), deadline
         sock = dial(
             *(host.address, host.port, deadline, stopped, trace), family=host.address_family, bind=host.bind_address
         )
@@ -149,7 +154,7 @@ class Connector:
             raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None
         return sock, deadline
 
-    def _shake(self, connection: Connection, patience: float, stopped: Stopper, trace: Trace) -> None:
+    def _shake(self, connection: Connection, wire: Wire, patience: float, stopped: Stopper, trace: Trace) -> None:
         transport = connection.transport
         failed: ConnectFailed | TurnStopped | None = None
         began = time.monotonic()
@@ -157,6 +162,8 @@ class Connector:
             transport.shake(patience)
         except (paramiko.SSHException, OSError, EOFError, ValueError) as error:
             failed = TurnStopped() if stopped() else _handshake_failed(transport, connection.link, error)
+            if isinstance(failed, ConnectFailed) and isinstance(wire, Proxy) and not transport.remote_version:
+                failed = _proxy_failed(wire, failed)
         # the banner and the key exchange are one step to paramiko, and two to a person
         with trace.step("banner") as step:
             step.began, step.ended = began, transport.packets.greeted
@@ -213,6 +220,16 @@ class Connector:
 def _known_as(host: Host) -> tuple[str, int]:
     """Under which address and port its host keys are looked up, as with ssh: an alias goes without a port."""
     return (host.address, host.port) if host.host_key_alias is None else (host.host_key_alias, DEFAULT_PORT)
+
+
+def _proxy_failed(proxy: Proxy, failed: ConnectFailed) -> ConnectFailed:
+    """Where the command ended, its own last words say more than we can."""
+    said = proxy.last_words
+    if not (said or proxy.ended):
+        return failed
+    words = f": {said}" if said else " without a word"
+    hint = "run that command by hand to see what is wrong (show NAME has it)"
+    return ConnectFailed(Failure("refused", f"its ProxyCommand ended{words}", hint))
 
 
 def _handshake_failed(transport: Transport, link: Link, error: BaseException | None) -> ConnectFailed:

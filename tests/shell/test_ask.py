@@ -8,8 +8,9 @@ import threading
 
 import pytest
 
-from hostshell.core.turns import NewKey
-from hostshell.shell.ask import KeyQuestion
+from hostshell.core.turns import Inquiry, NewKey
+from hostshell.shell import ask as asking
+from hostshell.shell.ask import KeyQuestion, PromptQuestion
 from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.screen import Screen
 
@@ -121,3 +122,45 @@ def test_a_question_can_be_asked_outside_of_the_main_thread() -> None:
     thread.start()
     thread.join()
     assert entered == [True]
+
+
+# --- what a server asks at a login ---
+
+
+def answered(
+    inquiry: Inquiry, typed: str, hidden: list[str], monkeypatch: pytest.MonkeyPatch
+) -> tuple[list[str] | None, str, list[str]]:
+    """The answers, what was shown, and the hidden questions."""
+    questions: list[str] = []
+
+    def without_echo(question: str) -> str:
+        questions.append(question)
+        if not hidden:
+            raise EOFError
+        return hidden.pop(0)
+
+    monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+    monkeypatch.setattr(asking, "ask_secret", without_echo)
+    out, err = io.StringIO(), io.StringIO()
+    found = PromptQuestion(Screen(out, err))(inquiry)
+    assert out.getvalue() == ""
+    return None if found is None else [secret.reveal() for secret in found], err.getvalue(), questions
+
+
+def test_a_servers_questions_are_cleaned_and_stand_under_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    inquiry = Inquiry("web01", "One\x1b[2J\nmore", (("Code:\r\x1b]0;x", False), ("Colour?", True)))
+    found, shown, questions = answered(inquiry, "blue\n", ["123456"], monkeypatch)
+    assert found == ["123456", "blue"]
+    assert shown == "web01: One^[[2J\nweb01: more\nweb01: Colour? "
+    assert questions == ["web01: Code:^M^[]0;x "]
+    assert "123456" not in shown
+
+
+def test_the_end_of_input_is_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answered(Inquiry("h", "", (("Code:", False),)), "", [], monkeypatch)[0] is None
+    assert answered(Inquiry("h", "", (("Code:", True),)), "", [], monkeypatch)[0] is None
+
+
+def test_instructions_without_end_are_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    _, shown, _ = answered(Inquiry("h", "x\n" * 500, (("Code:", True),)), "1\n", [], monkeypatch)
+    assert shown.count("\n") == 10

@@ -13,7 +13,7 @@ from hostshell.core.turns import Inquiry
 from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from tests.support.accounts import Account
-from tests.support.keys import Key
+from tests.support.keys import Key, make_key
 from tests.support.running import Outcome, host_section, run, write_inventory, write_known_hosts
 from tests.support.scripted import Scripted
 from tests.support.sshd import Sshd
@@ -159,3 +159,23 @@ def test_ctrl_c_at_the_question_cancels_and_leaves_no_worker_hanging(tmp_path: P
             found = run(session, "hello", "h[0-2]")
             assert set(found.status().values()) == {"cancelled"}
             assert session._pool._members[0].process.is_alive()
+
+
+def test_a_passphrase_is_asked_for_before_the_job_once_for_all_hosts(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account]
+) -> None:
+    asked: list[str] = []
+
+    def person(question: str) -> str:
+        asked.append(question)
+        return "a phrase"
+
+    locked = make_key(tmp_path / "locked", "ed25519", "a phrase")
+    sshd.authorize(accounts[0], locked.public)
+    sections = [host_section(name, sshd, accounts[0], locked) for name in ("h1", "h2", "h3")]
+    inventory = write_inventory(tmp_path, *sections)
+    known = write_known_hosts(tmp_path, sshd.known_hosts_line)
+    with Session(inventory, known_hosts=known, ask_secret=person, pool=Pool(2)) as session:
+        assert set(run(session, "true", "h[1-3]").status().values()) == {"ok"}
+        assert set(run(session, "true", "h[1-3]").status().values()) == {"ok"}
+    assert asked == [f"Passphrase for the key {locked.path}: "]
