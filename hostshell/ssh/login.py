@@ -199,7 +199,6 @@ class Login:
 
     def _others(self) -> Iterator[Identity]:
         if self.host.pubkey_authentication and (self.allowed is None or "publickey" in self.allowed):
-            self.problems.clear()
             yield from self.keyring.others(self.host, self.problems)
 
     def _keys(self, identities: Iterator[Identity]) -> Iterator[_Offer]:
@@ -258,7 +257,7 @@ class Login:
             return "no"
         except _Unusable as error:
             self._spent.add(offer.mark)
-            self.problems.append(f"{name}: {error}")
+            self.problems.append(str(error))
             self._step.add("offered", f"{name}: {error}")
             return "no"
         except (paramiko.AuthenticationException, paramiko.SSHException, OSError, EOFError) as error:

@@ -170,7 +170,7 @@ def test_an_agent_that_dies_before_it_signs_leaves_the_other_keys(ground: Ground
     with ScriptedAgent(lambda request: listing(blob) if request[0] == 11 else None) as agent:
         assert ground.run(identity_agent=agent.path, identity_files=None).status() == {"h1": "ok"}
         says = ground.says(identity_agent=agent.path)
-    assert says == f"nothing to log in with as {ground.account.name}; the agent's key: the agent hung up"
+    assert says == f"nothing to log in with as {ground.account.name}; it allows publickey, password; the agent hung up"
 
 
 # --- certificates ---
