@@ -86,7 +86,7 @@ def distance(stage: Stage, round_trip: float = ROUND_TRIP) -> Iterator[Work]:
                 Bar("round trips, warm", "hostshell", "warm", 1.2, "trips"),
             ),
             {"cold": "trips", "warm": "trips"},
-            rounds=stage.rounds(1, 5),
+            rounds=stage.rounds(1, 3),
             warm_up=False,
             chart=("cold", "warm"),
             absent=LIBRARIES,

@@ -106,7 +106,7 @@ def cold(stage: Stage) -> Iterator[Work]:
                 return None
             more = ("-o", "ControlMaster=no") if name == "ansible" else ()
             words = words_of(stage, hosts, name, "true", HOSTS, *more)
-            rounds = stage.rounds(1, 2) if name in PROGRAMS else 0
+            rounds = 1 if name in PROGRAMS else 0
             return of_a_peer(stage, hosts, name, words, lambda words: run(name, words), rounds)
 
         words = [*OURS, "batch_run", "-a", "-f", str(HOSTS), "-cmd", "true"]
@@ -128,7 +128,7 @@ def cold(stage: Stage) -> Iterator[Work]:
                 ),
             ),
             {"wall": "s", "cpu": "s", "cpu a host": "ms", "memory": "MB"},
-            rounds=stage.rounds(3, 7),
+            rounds=stage.rounds(3, 5),
             warm_up=False,
             chart=("wall", "cpu a host"),
             absent=everybody,
@@ -246,7 +246,7 @@ def warm(stage: Stage) -> Iterator[Work]:
                 ),
             ),
             {"wall": "s", "cpu a host": "ms"},
-            rounds=stage.rounds(7, 25),
+            rounds=stage.rounds(7, 15),
             chart=("wall", "cpu a host"),
             absent=(*libraries, "ansible, ControlPersist"),
             notes=(

@@ -74,7 +74,7 @@ def large(stage: Stage) -> Iterator[Work]:
             Bar("launch to prompt with 100,000 hosts", "100,000 hosts", "wall", 8.0, "s"),
         ),
         {"wall": "s"},
-        rounds=stage.rounds(3, 9),
+        rounds=stage.rounds(3, 5),
         warm_up=False,
         notes=(f"In both inventories {_OWN_SECTIONS}.",),
     )

@@ -28,7 +28,7 @@ def one_shot(stage: Stage) -> Iterator[Work]:
                 Bar("one-shot `true` as words, against ssh", "hostshell, words", "wall", 2.2, "s", ("ssh",)),
             ),
             {"wall": "s", "cpu": "s"},
-            rounds=stage.rounds(7, 25),
+            rounds=stage.rounds(7, 15),
             chart=("wall",),
             notes=("wall is until the command itself has ended; cpu is user + system of its whole tree of processes.",),
         )
