@@ -141,7 +141,7 @@ class Fleet:
                 server_host_keys=[host_key],
                 encoding=None,
                 line_editor=False,
-                allow_pty=False,
+                allow_pty=True,
                 agent_forwarding=False,
                 x11_forwarding=False,
                 gss_host=None,

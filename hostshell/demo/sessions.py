@@ -10,10 +10,11 @@ from signal import Signals
 import asyncssh
 
 from hostshell.demo.commands import SIGNALS, Command, Commands
+from hostshell.demo.terminal import TerminalCommand
 
 
 class Session(asyncssh.SSHServerProcess[bytes]):
-    """One session channel: a command, a shell without a terminal, or SFTP (which asyncssh serves)."""
+    """One session channel: a command or a shell, at a terminal or not, or SFTP (which asyncssh serves)."""
 
     def __init__(
         self,
@@ -40,8 +41,16 @@ class Session(asyncssh.SSHServerProcess[bytes]):
     def session_started(self) -> None:
         if self._chan.get_subsystem() is not None:
             super().session_started()
+        elif term := self._chan.get_terminal_type():
+            environment = {**self._environment, "TERM": term}
+            columns, rows, _, _ = self._chan.get_terminal_size()
+            self._command = TerminalCommand(self._chan, self._commands, self._home, environment, (columns, rows))
         else:
             self._command = Command(self._chan, self._commands, self._home, self._environment)
+
+    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:  # noqa: ARG002  # asyncssh's signature
+        if isinstance(self._command, TerminalCommand):
+            self._command.resize(width, height)
 
     def data_received(self, data: bytes, datatype: asyncssh.DataType) -> None:
         if self._command is not None:

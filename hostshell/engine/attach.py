@@ -23,6 +23,9 @@ class Keyboard(Protocol):
     def read(self) -> bytes:
         """What has been typed for the host; may be empty. Called when there is something to read."""
 
+    def ahead(self) -> bytes:
+        """What was typed before the session stood, and has been read already. Asked once."""
+
     def resized(self) -> tuple[int, int] | None:
         """The terminal's rows and columns where they have changed since this was last asked."""
 
@@ -43,15 +46,18 @@ class Attachment:
     def opened(self, worker: int, turn: int) -> None:
         """The turn's session stands: listen from now on."""
         self._worker, self._turn, self._waiting = worker, turn, 0
-        self._listen(True)
+        self._pass_on(self._keyboard.ahead())
+        self._listen(self._waiting < MOST_WAITING)
 
     def typed(self) -> None:
         """There is something to read."""
-        data = self._keyboard.read()
+        self._pass_on(self._keyboard.read())
+        self._listen(self._waiting < MOST_WAITING)
+
+    def _pass_on(self, data: bytes) -> None:
         if data:
             self._waiting += len(data)
             self._send(self._worker, Input(self._turn, data))
-            self._listen(self._waiting < MOST_WAITING)
 
     def took(self, turn: int, size: int) -> None:
         """The host has taken so many bytes."""

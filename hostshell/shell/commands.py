@@ -60,16 +60,24 @@ class Shell:
     """Carries lines out, one after the other.
 
     ``json`` makes every verb print JSON. ``history`` gives the lines typed before, for the verb of that name.
+    ``ahead`` gives what has been typed beyond the line that is carried out, for `connect`.
     """
 
     def __init__(
-        self, session: Session, screen: Screen, *, json: bool = False, history: Callable[[], Sequence[str]] = lambda: ()
+        self,
+        session: Session,
+        screen: Screen,
+        *,
+        json: bool = False,
+        history: Callable[[], Sequence[str]] = lambda: (),
+        ahead: Callable[[], bytes] = lambda: b"",
     ) -> None:
         self.session = session
         self.screen = screen
         self.interrupted = False  # whether Ctrl-C ended the last line
         self._json = json
         self._history = history
+        self._ahead = ahead
 
     # --- lines ---
 
@@ -177,7 +185,7 @@ class Shell:
                     raise UsageError("connect gives no JSON: it is a terminal for a person", "leave out --json")
                 from hostshell.shell.connect import connect
 
-                return connect(session, screen, invocation)
+                return connect(session, screen, invocation, self._ahead)
             case UseTargets():
                 return self._answer(invocation, answers.use(session, invocation.targets, invocation.clear))
             case ListHosts():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 
 from hostshell.core.clean import clean
@@ -34,8 +35,11 @@ class ConnectionEnded(HostshellError):
     exit_code = 4
 
 
-def connect(session: Session, screen: Screen, asked: ConnectHost) -> int:
-    """Open a terminal on a host; the exit code. Raises `HostshellError` for all that a person should read."""
+def connect(session: Session, screen: Screen, asked: ConnectHost, ahead: Callable[[], bytes] = lambda: b"") -> int:
+    """Open a terminal on a host; the exit code. Raises `HostshellError` for all that a person should read.
+
+    ``ahead`` gives what the prompt has read of the keyboard and not used: it is for the host.
+    """
     if not Terminal.there():
         raise UsageError(
             "connect needs a terminal: standard input and output are to be one",
@@ -45,7 +49,7 @@ def connect(session: Session, screen: Screen, asked: ConnectHost) -> int:
     if len(names) != 1:
         message = f"connect takes one host, and {clean(asked.host)} is {len(names)}"
         raise TargetError(message, f"they are {clean(fold(names)[:200])}")
-    terminal = Terminal(leave=session.cancel, wake=session.wake)
+    terminal = Terminal(leave=session.cancel, wake=session.wake, ahead=ahead)
     rows, columns = terminal.size()
     task = Connect(asked.cmd, os.environ.get("TERM") or "dumb", rows, columns, ttymodes.encode(sys.stdin.fileno()))
     job = session.job(task, names, label=render(asked), connect_timeout=asked.connect_timeout, login=asked.login)

@@ -11,6 +11,7 @@ from prompt_toolkit.filters import to_filter
 from prompt_toolkit.formatted_text import ANSI
 from prompt_toolkit.history import History
 from prompt_toolkit.input import Input
+from prompt_toolkit.input.typeahead import get_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.controls import SearchBufferControl
@@ -52,7 +53,9 @@ class Repl:
         self._session = session
         self._screen = screen
         self._history = history if history is not None else open_history(session.secrets)
-        self._shell = Shell(session, screen, json=json, history=lambda: self._history.get_strings())
+        self._shell = Shell(
+            session, screen, json=json, history=lambda: self._history.get_strings(), ahead=self._typed_ahead
+        )
         self._pasted: deque[str] = deque()  # lines of one paste that are still to be run
         self._typed = ""  # the beginning of a line that a paste has left
         # a terminal that cannot be drawn on, or none: the terminal itself edits the line
@@ -141,6 +144,12 @@ class Repl:
         typed, self._typed = self._typed, ""
         self._prompt.color_depth = None if self._screen.err_colour else ColorDepth.DEPTH_1_BIT
         return self._prompt.prompt(ANSI(self._screen.paint(question.rstrip(), BOLD) + " "), default=typed)
+
+    def _typed_ahead(self) -> bytes:
+        """What was typed behind the line under way, before the terminal was lent to a host. It is given once."""
+        keys = get_typeahead(self._prompt.app.input)
+        typed = "".join(key.data for key in keys if key.key is not Keys.CPRResponse)
+        return typed.encode("utf-8", "surrogateescape")
 
     def _read_plainly(self, question: str) -> str:
         try:

@@ -26,10 +26,13 @@ class Terminal:
     """The terminal of standard input and output; a context that may be entered once.
 
     ``leave`` is called when the person types ``~.``, or when the terminal itself has gone. ``wake`` is called by a
-    signal handler when the terminal has another size.
+    signal handler when the terminal has another size. ``ahead`` gives what the prompt has read and not used.
     """
 
-    def __init__(self, leave: Callable[[], None], wake: Callable[[], None]) -> None:
+    def __init__(
+        self, leave: Callable[[], None], wake: Callable[[], None], ahead: Callable[[], bytes] = lambda: b""
+    ) -> None:
+        self._ahead = ahead
         self._in = sys.stdin.fileno()
         self._out = sys.stdout.fileno()
         self._leave = leave
@@ -98,6 +101,10 @@ class Terminal:
     def fileno(self) -> int:
         return self._in
 
+    def ahead(self) -> bytes:
+        """What was typed for the host while the prompt still read."""
+        return self._escaped(self._ahead())
+
     def read(self) -> bytes:
         """What has been typed for the host."""
         try:
@@ -109,6 +116,9 @@ class Terminal:
         if not data:  # hung up
             self._leave()
             return b""
+        return self._escaped(data)
+
+    def _escaped(self, data: bytes) -> bytes:
         typed = self._escapes.feed(data)
         if typed.help:
             self.write("".join(f"\r\n{line}" for line in HELP).encode() + b"\r\n")

@@ -110,6 +110,15 @@ def test_what_is_typed_runs_there_over_the_connection_that_is_open_and_the_promp
     assert logins(own_sshd) == 1
 
 
+def test_what_is_typed_ahead_is_for_the_host(at: Open) -> None:
+    terminal = at()
+    terminal.wait_for_prompt()
+    terminal.type(f"connect h1{ENTER}echo typed a''head{ENTER}exit{ENTER}")  # in one piece, as of a quick typist
+    terminal.wait_for("typed ahead")
+    terminal.wait_for_prompt()
+    assert "no such command" not in terminal.plain
+
+
 def test_the_exit_code_is_told_where_it_is_not_0(at: Open) -> None:
     terminal = at()
     assert "h1: exit code 3" in terminal.run("connect h1 exit 3")
