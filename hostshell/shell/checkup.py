@@ -125,7 +125,8 @@ def _seen(step: Step) -> Iterable[str]:
     """What a person wants to see of a step's facts."""
     facts = step.facts
     if step.name == "name":
-        yield f"{facts.get('name', '')} is {_some(facts.get('addresses')) or 'nothing'}"
+        name, addresses = str(facts.get("name", "")), _some(facts.get("addresses"))
+        yield name if addresses == name else f"{name} is {addresses}" if addresses else f"{name} is not found"
     elif step.name == "key exchange":
         if step.result == "failed":
             yield step.message
