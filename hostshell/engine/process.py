@@ -118,12 +118,15 @@ def prepare() -> None:
     global _folder
     with _starting:
         if isinstance(context(), multiprocessing.context.ForkServerContext):
-            if _folder is None:
-                _folder = _Folder()
-            if forked.may_fork():
+            fork = forked.may_fork()
+            if fork:
                 from hostshell.core import turns  # noqa: F401  # both need it
 
                 forked.no_tracker()
+            if _folder is None:
+                # last of all: were we killed before the helper runs, nobody would remove it
+                _folder = _Folder()
+            if fork:
                 folder = _folder.path
                 with _no_main_module(), _no_interrupt(), forked.in_place_of_a_start(lambda: orphans.remove(folder)):
                     forkserver.ensure_running()
