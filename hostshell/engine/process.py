@@ -123,18 +123,20 @@ def prepare() -> None:
                 from hostshell.core import turns  # noqa: F401  # both need it
 
                 forked.no_tracker()
+            else:
+                with _not_from_here(), _no_main_module():
+                    resource_tracker.ensure_running()
             if _folder is None:
                 # last of all: were we killed before the helper runs, nobody would remove it
                 _folder = _Folder()
-            if fork:
-                folder = _folder.path
-                with _no_main_module(), _no_interrupt(), forked.in_place_of_a_start(lambda: orphans.remove(folder)):
-                    forkserver.ensure_running()
-                return
-            with _not_from_here(), _no_main_module():
-                resource_tracker.ensure_running()
-            with _not_from_here(), _no_main_module(), _no_interrupt(), _folder.named():
-                forkserver.ensure_running()
+            folder = _folder.path
+            with _no_main_module(), _no_interrupt():
+                if fork:
+                    with forked.in_place_of_a_start(lambda: orphans.remove(folder)):
+                        forkserver.ensure_running()
+                else:
+                    with _not_from_here(), _folder.named():
+                        forkserver.ensure_running()
 
 
 def start(number: int) -> tuple[BaseProcess, Pipe]:
