@@ -62,7 +62,7 @@ class _Handler(AuthHandler):
         accepted.add_string("ssh-userauth")
         accepted.rewind()
         try:
-            if self._asks_first():
+            if self.asks_first():
                 self._query()
             else:
                 super()._parse_service_accept(accepted)  # type: ignore[misc]  # private
@@ -79,7 +79,8 @@ class _Handler(AuthHandler):
 
     # --- a key that wants to be touched is offered without a signature first (RFC 4252, section 7) ---
 
-    def _asks_first(self) -> bool:
+    def asks_first(self) -> bool:
+        """Whether the server is only asked so far whether it would take the key."""
         return self.auth_method == "publickey" and getattr(self.private_key, "touched", False) and not self._accepted
 
     def _query(self) -> None:
@@ -95,7 +96,7 @@ class _Handler(AuthHandler):
         self.transport._send_message(message)  # type: ignore[attr-defined]  # private
 
     def _parse_userauth_info_request(self, message: paramiko.Message) -> None:
-        if self._asks_first():  # the same number as SSH_MSG_USERAUTH_PK_OK
+        if self.asks_first():  # the same number as SSH_MSG_USERAUTH_PK_OK
             self._accepted = True
             self._send_credential()
             return
@@ -291,9 +292,10 @@ class Login:
         first = not self.transport.service_asked
         with self.transport.together():
             offer.begin(handler, event)
-            if first and self.transport.service_asked and not self.host.compression:
-                # OpenSSH takes the request for a session behind the credential; after a refusal it ignores it. Where
-                # compression begins with the login, what travels behind the credential could not be read
+            # OpenSSH takes the request for a session behind the credential; after a refusal it ignores it. Where
+            # compression begins with the login, what travels behind the credential could not be read
+            together = self.transport.service_asked and not (self.host.compression or handler.asks_first())
+            if first and together:
                 self.sessions.ahead()
         try:
             while not event.wait(self.patience) and self._interview.under_way(time.monotonic() - self.patience):

@@ -5,7 +5,9 @@ Must not know servers.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import os
 import socket
 import subprocess
@@ -15,6 +17,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.keys import Key
 
@@ -127,3 +132,37 @@ def never(_: bytes) -> bytes:
     """An answer that nobody waits for."""
     time.sleep(60)
     return b""
+
+
+class SecurityKey:
+    """An Ed25519 key as a security key holds it (OpenSSH's PROTOCOL.u2f), and an agent's answers for it.
+
+    `touches` counts signatures: a real one wants a finger at each.
+    """
+
+    TYPE = b"sk-ssh-ed25519@openssh.com"
+    APPLICATION = b"ssh:"
+
+    def __init__(self) -> None:
+        self._private = Ed25519PrivateKey.generate()
+        public = self._private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+        self.blob = string(self.TYPE) + string(public) + string(self.APPLICATION)
+        self.touches = 0
+
+    @property
+    def public(self) -> str:
+        """``TYPE BASE64``, as in authorized_keys."""
+        return f"{self.TYPE.decode()} {base64.b64encode(self.blob).decode()}"
+
+    def reply(self, request: bytes) -> bytes | None:
+        """What an agent with this key answers."""
+        if request[0] == 11:
+            return listing(self.blob)
+        size = int.from_bytes(request[1:5], "big")
+        rest = request[5 + size :]
+        data = rest[4 : 4 + int.from_bytes(rest[:4], "big")]
+        self.touches += 1
+        touched_and_counted = b"\x01" + self.touches.to_bytes(4, "big")
+        message = hashlib.sha256(self.APPLICATION).digest() + touched_and_counted + hashlib.sha256(data).digest()
+        signature = string(self.TYPE) + string(self._private.sign(message)) + touched_and_counted
+        return b"\x0e" + string(signature)

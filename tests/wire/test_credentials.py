@@ -16,7 +16,7 @@ from hostshell.core.model import Host, Job, Run, Secret
 from hostshell.core.turns import PasswordRefused
 from hostshell.engine.pool import Chunk, Pool
 from tests.support.accounts import Account, can_make_users
-from tests.support.agent import ScriptedAgent, listing, never, relay_to, ssh_agent
+from tests.support.agent import ScriptedAgent, SecurityKey, listing, never, relay_to, ssh_agent
 from tests.support.keys import Key, make_key, sign
 from tests.support.running import Outcome, collect, write_known_hosts
 from tests.support.sshd import Sshd
@@ -171,6 +171,16 @@ def test_an_agent_that_dies_before_it_signs_leaves_the_other_keys(ground: Ground
         assert ground.run(identity_agent=agent.path, identity_files=None).status() == {"h1": "ok"}
         says = ground.says(identity_agent=agent.path)
     assert says == f"nothing to log in with as {ground.account.name}; it allows publickey, password; the agent hung up"
+
+
+def test_a_security_key_logs_in_and_is_touched_only_where_it_would_be_taken(ground: Ground, tmp_path: Path) -> None:
+    sk = SecurityKey()
+    with ScriptedAgent(sk.reply) as agent:
+        assert ground.run(identity_agent=agent.path).kind("h1") == "auth"
+        assert sk.touches == 0
+        ground.server.authorize(ground.account, sk.public)
+        assert ground.run(identity_agent=agent.path).status() == {"h1": "ok"}
+        assert sk.touches == 1
 
 
 # --- certificates ---
