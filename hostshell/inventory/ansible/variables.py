@@ -6,7 +6,7 @@ Must not know the forms that variables stand in, nor precedence.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, TypeAlias
 
 from hostshell.core.model import Place, Secret, SecretSource
 from hostshell.inventory.ansible.data import Plain, Variables, Vault
@@ -36,7 +36,13 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "ansible_ssh_timeout": "connect_timeout",
     "ansible_connection": CONNECTION,
 }
-_SECRETS = ("password", "passphrase_from")
+# of several, the later counts here too
+_SUDO: Final[Mapping[str, str]] = {
+    "ansible_become": "sudo",
+    "ansible_become_user": "sudo_user",
+    "ansible_become_password": "sudo_password",
+    "ansible_become_pass": "sudo_password",
+}
 _ARGS = ("ansible_ssh_args", "ansible_ssh_common_args", "ansible_ssh_extra_args")
 _COMMON = "ansible_ssh_common_args"
 _KEY_CHECKS = ("ansible_host_key_checking", "ansible_ssh_host_key_checking")
@@ -56,14 +62,17 @@ _OVER_SSH = frozenset(("ssh", "smart", "paramiko", "paramiko_ssh", "libssh", "ne
 _NO = frozenset(("", "no", "n", "false", "off", "0", "f"))
 
 
+Entry: TypeAlias = tuple[Converted, int]  # value and line
+
+
 def is_known(name: str) -> bool:
     """Whether the variable has to do with how a host is reached; all others mean nothing to us."""
     return name in _KNOWN
 
 
-def settings_of(variables: Variables, file: str, section: str, notes: Notes) -> dict[str, tuple[Converted, int]]:
+def settings_of(variables: Variables, file: str, section: str, notes: Notes) -> dict[str, Entry]:
     """Our settings, with the line of each. Raises `InventoryError` for a value that cannot be."""
-    found: dict[str, tuple[Converted, int]] = {}
+    found: dict[str, Entry] = {}
     if not variables:
         return found
     for name, key in _SETTINGS.items():
@@ -86,7 +95,7 @@ def settings_of(variables: Variables, file: str, section: str, notes: Notes) -> 
     for name in _KEY_CHECKS:
         if name in variables and str(variables[name][0]).lower() in _NO:
             notes.say(variables[name][1], f"{name}: host keys are checked here; --host-keys accept-new takes new ones")
-    _become(variables, notes)
+    _become(variables, file, section, notes, found)
     return found
 
 
@@ -114,9 +123,7 @@ def unreadable(value: object) -> Unread | None:
     return None if isinstance(value, (bool, int, float)) else OTHER
 
 
-def _from_args(
-    name: str, value: object, place: Place, notes: Notes, found: dict[str, tuple[Converted, int]]
-) -> Converted | None:
+def _from_args(name: str, value: object, place: Place, notes: Notes, found: dict[str, Entry]) -> Converted | None:
     """The way that they say, and into ``found`` what else is ours."""
     unread = OTHER if value is None else unreadable(value)
     if unread is not None and value is not None:
@@ -136,18 +143,27 @@ def _from_args(
     return None if said.jump is None else SETTINGS["jump"](said.jump, place)
 
 
-def _become(variables: Variables, notes: Notes) -> None:
+def _become(variables: Variables, file: str, section: str, notes: Notes, found: dict[str, Entry]) -> None:
     for name in _BECOME:
-        if name in variables:
-            value, line = variables[name]
-            if name != "ansible_become" or str(value).lower() not in _NO:
-                notes.say(line, f"{name} is not used")
+        if name not in variables:
+            continue
+        value, line = variables[name]
+        key = _SUDO.get(name)
+        if value is None or value == "":
+            continue
+        if key in SETTINGS:
+            if key == "sudo" and unreadable(value) is None:
+                value = "no" if str(value).lower() in _NO else "yes"
+            found[key] = (_setting(name, key, value, Place(file, line, section), notes), line)
+        elif name == "ansible_become_method" and str(value).rpartition(".")[2] == "sudo":
+            pass  # the only way that we know
+        elif name != "ansible_become" or str(value).lower() not in _NO:
+            notes.say(line, f"{name} is not used")
 
 
-def first_secret(found: Mapping[str, tuple[Converted, int]]) -> Place | None:
+def first_secret(found: Mapping[str, Entry]) -> Place | None:
     """Where the first literal secret among settings stands."""
-    for key in _SECRETS:
-        value = found[key][0] if key in found else None
+    for value, _ in found.values():
         if isinstance(value, SecretSource) and value.literal is not None:
             return value.place
     return None
