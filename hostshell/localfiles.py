@@ -5,6 +5,7 @@ Must not know sessions or how files travel.
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,15 +13,18 @@ from pathlib import Path
 
 from hostshell.core.errors import LocalFileError
 from hostshell.core.model import HOST_FIELD, Get, Login, Put, Task
-from hostshell.core.paths import expand_home, local_destination, local_layout
+from hostshell.core.paths import expand_home, local_destination, local_layout, source_name
+from hostshell.core.patterns import is_glob
 
 
 def absolute(task: Task) -> Task:
-    """``task`` with local paths that mean the same in every process."""
-    if not isinstance(task, (Put, Get)):
-        return task
-    local = local_layout(task.local) if isinstance(task, Get) else task.local
-    return replace(task, local=absolute_path(local))
+    """``task`` with local paths that mean the same in every process, and what a put's globs match."""
+    if isinstance(task, Get):
+        return replace(task, local=absolute_path(local_layout(task.local)))
+    if isinstance(task, Put):
+        sources = [one for text in task.sources for one in _matches(absolute_path(text))]
+        return replace(task, local=sources[0], also=tuple(dict.fromkeys(sources[1:])))
+    return task
 
 
 def absolute_path(path: str) -> str:
@@ -40,9 +44,20 @@ def check_key(login: Login) -> Login:
         raise LocalFileError(f"cannot read the key {login.key}: {reason}", "nothing was run") from None
 
 
+def _matches(text: str) -> list[str]:
+    """What a path of this machine means: itself, or what its glob matches where nothing has that very name.
+
+    Never empty: what matches nothing stays as it is, and is then missing. With ``{host}`` it is never a glob.
+    """
+    if HOST_FIELD in text or os.path.lexists(text) or not is_glob(text):
+        return [text]
+    return sorted(glob.glob(text)) or [text]
+
+
 def check_sources(task: Put, names: Sequence[str]) -> None:
     """Every local file that is to be sent is there, before any host is touched."""
-    for local in dict.fromkeys(task.for_host(name).local for name in names):
+    each = dict.fromkeys(task.for_host(name).sources for name in names)
+    for local in dict.fromkeys(source for sources in each for source in sources):
         path = Path(local)
         try:
             if path.is_dir():
@@ -51,10 +66,23 @@ def check_sources(task: Put, names: Sequence[str]) -> None:
                 with path.open("rb"):
                     pass
         except FileNotFoundError:
-            raise LocalFileError(f"no such local file: {local}", "nothing was sent") from None
+            what = "nothing here matches" if is_glob(local) else "no such local file:"
+            raise LocalFileError(f"{what} {local}", "nothing was sent") from None
         except OSError as error:
             reason = str(error.strerror or error).lower()
             raise LocalFileError(f"cannot read the local file {local}: {reason}", "nothing was sent") from None
+    for sources in each:
+        _check_names(sources)
+
+
+def _check_names(sources: Sequence[str]) -> None:
+    """No two sources of a put may become the same path."""
+    taken: dict[str, str] = {}
+    for local in sources if len(sources) > 1 else ():
+        name = source_name(local, os.path.realpath(local))
+        other = taken.setdefault(name, local)
+        if other != local:
+            raise LocalFileError(f"{other} and {local} would both become {name}", "copy them one after the other")
 
 
 def check_destinations(task: Get, names: Sequence[str]) -> None:

@@ -9,12 +9,12 @@ import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from hostshell.core.errors import EngineError, HostshellError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
-from hostshell.core.model import Get, HostKeyPolicy, Job, Login, Ping, Put, Run, Task
+from hostshell.core.model import CopyOptions, Get, HostKeyPolicy, Job, Login, Ping, Put, Run, Task, with_options
 from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
@@ -28,6 +28,9 @@ from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret
 from hostshell.localfiles import absolute, check_destinations, check_key, check_sources
 from hostshell.logins import NOTHING_SAID, Logins
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # in `typing` from Python 3.11 on
 
 RawOutput: TypeAlias = Callable[[str, Stream, bytes], None]
 
@@ -300,40 +303,52 @@ class Session:
 
     def put(
         self,
-        local: str,
+        local: str | Sequence[str],
         remote: str,
         *,
         hosts: str | Sequence[str] = (),
         groups: str | Sequence[str] = (),
         exclude: str | Sequence[str] = (),
         parents: bool = False,
-        preserve: bool = False,
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         login: Login = NOTHING_SAID,
+        **options: Unpack[CopyOptions],
     ) -> Generator[Event, None, None]:
-        """Copy the local file or directory to every host."""
-        named, task = _targets(hosts, groups, exclude), Put(local, remote, parents, preserve)
-        return self._carry_out(task, f"put {local} {remote}", named, fanout, timeout, connect_timeout, login)
+        """Copy local files or directories to every host.
+
+        A path that does not exist under its own name is a glob. ``options`` mean what `core.model.Put` says of them;
+        ``exclude_files`` are patterns of what is left out of trees.
+        """
+        source, *also = (local,) if isinstance(local, str) else local
+        task = with_options(Put(source, remote, parents, also=tuple(also)), options)
+        label = " ".join(["put", source, *also, remote])
+        return self._carry_out(task, label, _targets(hosts, groups, exclude), fanout, timeout, connect_timeout, login)
 
     def get(
         self,
-        remote: str,
+        remote: str | Sequence[str],
         local: str,
         *,
         hosts: str | Sequence[str] = (),
         groups: str | Sequence[str] = (),
         exclude: str | Sequence[str] = (),
-        preserve: bool = False,
         fanout: int | None = None,
         timeout: float | None = None,
         connect_timeout: float | None = None,
         login: Login = NOTHING_SAID,
+        **options: Unpack[CopyOptions],
     ) -> Generator[Event, None, None]:
-        """Copy a file or directory of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
-        named, task = _targets(hosts, groups, exclude), Get(remote, local, preserve=preserve)
-        return self._carry_out(task, f"get {remote} {local}", named, fanout, timeout, connect_timeout, login)
+        """Copy files or directories of every host to ``local/<host>/``, or where ``{host}`` in ``local`` says.
+
+        A path that does not exist under its own name is a glob. ``options`` mean what `core.model.Put` says of them;
+        ``exclude_files`` are patterns of what is left out of trees.
+        """
+        source, *also = (remote,) if isinstance(remote, str) else remote
+        task = with_options(Get(source, local, also=tuple(also)), options)
+        label = " ".join(["get", source, *also, local])
+        return self._carry_out(task, label, _targets(hosts, groups, exclude), fanout, timeout, connect_timeout, login)
 
     def ping(
         self,

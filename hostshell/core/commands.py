@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 from hostshell.core.records import dataclass
 
 Kind: TypeAlias = Literal[
-    "flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote", "user", "port"
+    "flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote", "user", "port", "pattern"
 ]
 Positional: TypeAlias = Literal[
     "none", "targets", "name", "setting", "count", "command", "put", "get", "session", "rest"
@@ -30,6 +30,7 @@ NEEDS: dict[Kind, str] = {
     "seconds": "a number of seconds",
     "choice": "a value",
     "local": "a local path",
+    "pattern": "a pattern of file names",
     "remote": "a remote path",
     "user": "a user's name",
     "port": "a port, 1 to 65535",
@@ -142,6 +143,19 @@ _LIMITS = (_FANOUT, _TIMEOUT, _CONNECT_TIMEOUT)
 _COPYING = (
     Option(("--parents",), "flag", "make missing directories on the hosts"),
     Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
+    Option(("--follow",), "flag", "copy what symlinks point to, instead of the links"),
+    Option(
+        ("--exclude-files",),
+        "pattern",
+        "leave out of trees what is called so: '*.pyc' at any depth, 'a/*.o' from the top, 'tmp/' only directories",
+        "PATTERN",
+        repeatable=True,
+    ),
+    Option(("--force",), "flag", "send what is there with the same content already, too"),
+    Option(("--backup",), "flag", "keep the old file beside the new one, with the time behind its name"),
+    Option(("--sync",), "flag", "bring each file to the disk before it gets its name; over 8 MiB it always is"),
+    Option(("--verify",), "flag", "compare SHA-256 on both sides after the copy; a difference is a failure"),
+    Option(("--dry-run",), "flag", "change nothing, and say what would be sent, replaced and left as it is"),
 )
 _USER = Option(("-l", "--user"), "user", "log in as USER; user@ before a host's name beats it", "USER")
 _PORT = Option(("-p", "--port"), "port", "connect to this port; :port after a host's name beats it", "PORT")
@@ -151,6 +165,10 @@ _LOGIN = (_USER, _PORT, _KEY, _ASK_PASSWORD)
 # with copies -p means --preserve, as with scp and cp
 _COPY_LOGIN = (_USER, replace(_PORT, names=("--port",)), _KEY, _ASK_PASSWORD)
 
+_COPIES = (
+    "Of a put -local may be repeated, of a get -remote. Each may be a glob, in quotes: '*.conf' of this machine, or of "
+    "each host; a name that is there means itself. --exclude leaves out hosts, --exclude-files files."
+)
 _DEFAULTS = "Without targets it works on those that `use` has set; -x alone is subtracted from them."
 _ENDED = (
     "@ok, @failed, @unreachable, @timeout, @lost and @cancelled name the hosts of the session's last command that "
@@ -223,6 +241,7 @@ COMMANDS: tuple[Command, ...] = (
                 "local",
                 "the path on this machine; get writes PATH/<host>/NAME unless PATH holds {host}",
                 "PATH",
+                repeatable=True,
                 required=True,
             ),
             Option(
@@ -230,6 +249,7 @@ COMMANDS: tuple[Command, ...] = (
                 "remote",
                 "the path on the hosts; DIR/ is into that directory, NAME is exactly that name",
                 "PATH",
+                repeatable=True,
                 required=True,
             ),
             *_COPYING,
@@ -244,13 +264,13 @@ COMMANDS: tuple[Command, ...] = (
             "batch_scp -g web_clusters -action get -remote /etc/hosts -local ./out/",
             "batch_scp -h h1,h2 -action get -remote /etc/hosts -local ./hosts.{host}",
         ),
-        notes=f"{_DEFAULTS} {_ENDED}",
+        notes=f"{_COPIES} {_DEFAULTS} {_ENDED}",
     ),
     Command(
         "put",
         "Run and copy",
         "copy from here to hosts: batch_scp -action put, in short",
-        "put LOCAL REMOTE [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
+        "put LOCAL... REMOTE [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
         (*_TARGETS, *_COPYING, *_COPY_LOGIN, *_LIMITS, _SILENT, _JSON),
         "put",
         examples=("put /etc/hosts copy -g web_clusters", "use -h h1,h2", "put /etc/hosts new/ --parents"),
@@ -261,7 +281,7 @@ COMMANDS: tuple[Command, ...] = (
         "get",
         "Run and copy",
         "copy from hosts to here: batch_scp -action get, in short",
-        "get REMOTE LOCAL [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
+        "get REMOTE... LOCAL [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
         (*_TARGETS, *_COPYING, *_COPY_LOGIN, *_LIMITS, _SILENT, _JSON),
         "get",
         examples=("get /etc/hosts ./out/ -g web_clusters", "use -h h1,h2", "get /etc/hosts ./hosts.{host}"),

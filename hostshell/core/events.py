@@ -118,8 +118,35 @@ class Examined(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class CopyCounts:
+    """What a copy did: ``files`` of ``bytes`` were sent (or fetched), ``unchanged`` ones with ``saved`` bytes were not.
+
+    ``saved`` holds what an earlier try had brought over, too. ``compared``: how it was seen what is unchanged, by the
+    name of the host's tool for SHA-256, or as "size and time".
+    """
+
+    files: int = 0
+    bytes: int = 0
+    unchanged: int = 0
+    saved: int = 0
+    compared: tuple[str, ...] = ()
+
+    def __add__(self, other: CopyCounts) -> CopyCounts:
+        return CopyCounts(
+            self.files + other.files,
+            self.bytes + other.bytes,
+            self.unchanged + other.unchanged,
+            self.saved + other.saved,
+            tuple(sorted({*self.compared, *other.compared})),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Finished(Event):
-    """A host's turn has ended. ``seconds`` from its connect on; ``signal`` without "SIG"."""
+    """A host's turn has ended. ``seconds`` from its connect on; ``signal`` without "SIG".
+
+    ``copied``: of a copy that went well, else None.
+    """
 
     job: int
     host: str
@@ -129,11 +156,15 @@ class Finished(Event):
     seconds: float = 0.0
     error: Failure | None = None
     may_still_run: bool = False
+    copied: CopyCounts | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary(Event):
-    """The job has ended: how many hosts ended in each status, how long it took, and the exit code of it all."""
+    """The job has ended: how many hosts ended in each status, how long it took, and the exit code of it all.
+
+    ``copied``: the sums over the hosts whose copy went well, None where there is none.
+    """
 
     job: int
     ok: int = 0
@@ -144,3 +175,4 @@ class Summary(Event):
     cancelled: int = 0
     seconds: float = 0.0
     exit_code: int = 0
+    copied: CopyCounts | None = None

@@ -12,6 +12,7 @@ from decimal import Decimal
 from hostshell.core.commands import command_named
 from hostshell.core.errors import UsageError
 from hostshell.core.invocations import (
+    BatchScp,
     ChangeSetting,
     ConnectHost,
     GetWords,
@@ -175,8 +176,8 @@ def render(invocation: Invocation) -> str:
             bare = [setting, _setting_text(setting, value)] if change else [setting]
         case ConnectHost(host=host, cmd=cmd):
             last = [quote(host)] if cmd is None else [quote(host), quote(cmd)]  # nothing behind is an option
-        case PutWords(local=source, remote=place) | GetWords(remote=source, local=place):
-            bare = [quote(source), quote(place)]
+        case PutWords(local=source, remote=place, also=also) | GetWords(remote=source, local=place, also=also):
+            bare = [quote(one) for one in (source, *also, place)]
     name = next(name for name, made in CLASSES.items() if made is type(invocation))
     words = [name, *bare]
     targets = getattr(invocation, "targets", Targets()).options()
@@ -189,9 +190,14 @@ def render(invocation: Invocation) -> str:
         if value is True:
             words.append(option.names[0])
         elif value is not None and value is not False:
-            text = _number(value) if isinstance(value, float) else str(value)
-            # a word that begins with a dash would be taken for an option
-            words += [quote(f"{option.names[-1]}={text}")] if text.startswith("-") else [option.names[0], quote(text)]
+            several = value if isinstance(value, tuple) else (value,)
+            if isinstance(invocation, BatchScp) and option.field == ("local", "remote")[invocation.action == "get"]:
+                several = (*several, *invocation.also)
+            for one in several:
+                text = _number(one) if isinstance(one, float) else str(one)
+                # a word that begins with a dash would be taken for an option
+                glued = text.startswith("-")
+                words += [quote(f"{option.names[-1]}={text}")] if glued else [option.names[0], quote(text)]
     return " ".join([*words, *last])
 
 

@@ -54,7 +54,10 @@ class BatchRun(LogsIn):
 
 @dataclass(frozen=True, slots=True)
 class BatchScp(LogsIn):
-    """``batch_scp``: paths as they were typed, ``{host}`` and ``~/`` still in them."""
+    """``batch_scp``: paths as they were typed, ``{host}`` and ``~/`` still in them.
+
+    ``also`` are further sources: local paths of a put, remote ones of a get.
+    """
 
     targets: Targets
     action: Action
@@ -67,6 +70,14 @@ class BatchScp(LogsIn):
     connect_timeout: float | None = None
     json: bool = False
     quiet: bool = False
+    also: tuple[str, ...] = ()
+    follow: bool = False
+    exclude_files: tuple[str, ...] = ()
+    force: bool = False
+    backup: bool = False
+    sync: bool = False
+    verify: bool = False
+    dry_run: bool = False
 
 
 @dataclass(frozen=True, slots=True)

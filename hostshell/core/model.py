@@ -5,8 +5,9 @@ Must not know where any of it came from or how it is carried out.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from hostshell.core.records import dataclass
 
@@ -158,6 +159,7 @@ class Login:
     password: Secret | None = None
 
 
+CopyTask = TypeVar("CopyTask", "Put", "Get")
 HOST_FIELD = "{host}"  # stands for the host's name in a task's texts
 
 
@@ -183,30 +185,71 @@ class Ping:
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """Copy ``local`` (an absolute path of an existing file or directory of this machine) to ``remote``."""
+    """Copy ``local`` (an absolute path of an existing file or directory of this machine) to ``remote``.
+
+    ``also``: more sources, each like ``local``; ``remote`` is then the directory that takes them all. A source that
+    does not exist under its own name is a glob. ``preserve``: existing files get the source's mode as well. ``force``:
+    what is there already with the same content is sent nevertheless. ``verify``: compare with what is on the host's
+    disk afterwards. ``sync``: every file reaches the disk before it gets its name. ``backup``: the old file stays
+    beside the new one. ``dry_run``: change nothing and say what would be done. ``follow``: symlinks are copied as what
+    they point to. ``exclude``: patterns (`core.patterns.LeftOut`) of what is left out of trees.
+    """
 
     local: str
     remote: str
     parents: bool = False
     preserve: bool = False
+    also: tuple[str, ...] = ()
+    force: bool = False
+    verify: bool = False
+    sync: bool = False
+    backup: bool = False
+    dry_run: bool = False
+    follow: bool = False
+    exclude: tuple[str, ...] = ()
 
     def for_host(self, name: str) -> Put:
         """The task as it is for one host: ``{host}`` in its paths becomes the host's name."""
-        return replace(self, local=self.local.replace(HOST_FIELD, name), remote=self.remote.replace(HOST_FIELD, name))
+        also = tuple(path.replace(HOST_FIELD, name) for path in self.also)
+        local, remote = self.local.replace(HOST_FIELD, name), self.remote.replace(HOST_FIELD, name)
+        return replace(self, local=local, remote=remote, also=also)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that is copied, on this machine."""
+        return (self.local, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
 class Get:
-    """Copy ``remote`` to this machine: to ``local/<host>/``, or where ``{host}`` in ``local`` says."""
+    """Copy ``remote`` to this machine: to ``local/<host>/``, or where ``{host}`` in ``local`` says.
+
+    The other fields as of `Put`; ``also`` are more paths of the host.
+    """
 
     remote: str
     local: str
     parents: bool = True
     preserve: bool = False
+    also: tuple[str, ...] = ()
+    force: bool = False
+    verify: bool = False
+    sync: bool = False
+    backup: bool = False
+    dry_run: bool = False
+    follow: bool = False
+    exclude: tuple[str, ...] = ()
 
     def for_host(self, name: str) -> Get:
         """The task as it is for one host: ``{host}`` in its paths becomes the host's name."""
-        return replace(self, local=self.local.replace(HOST_FIELD, name), remote=self.remote.replace(HOST_FIELD, name))
+        also = tuple(path.replace(HOST_FIELD, name) for path in self.also)
+        local, remote = self.local.replace(HOST_FIELD, name), self.remote.replace(HOST_FIELD, name)
+        return replace(self, local=local, remote=remote, also=also)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """All that is copied, on the host."""
+        return (self.remote, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +279,31 @@ class Examine:
     def for_host(self, name: str) -> Examine:  # noqa: ARG002  # the same for every host
         """The task as it is for one host."""
         return self
+
+
+class CopyOptions(TypedDict, total=False):
+    """What `Put` and `Get` have in common, as keywords; ``exclude_files`` is their ``exclude``."""
+
+    preserve: bool
+    force: bool
+    verify: bool
+    sync: bool
+    backup: bool
+    dry_run: bool
+    follow: bool
+    exclude_files: Sequence[str]
+
+
+def with_options(task: CopyTask, options: CopyOptions) -> CopyTask:
+    """The copy with these options. Raises `TypeError` for a keyword that is none."""
+    given: dict[str, Any] = dict(options)
+    unknown = set(given) - set(CopyOptions.__annotations__)
+    if unknown:
+        raise TypeError(f"no such option of a copy: {', '.join(sorted(unknown))}")
+    if "exclude_files" in given:
+        patterns = given.pop("exclude_files")
+        given["exclude"] = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    return replace(task, **given)
 
 
 Task: TypeAlias = Run | Ping | Put | Get | Connect | Examine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from hostshell.core.events import EXIT_CODES, Failure, Finished, Status, Summary
+from hostshell.core.events import EXIT_CODES, CopyCounts, Failure, Finished, Status, Summary
 
 
 def exit_code(finished: Finished) -> int:
@@ -30,11 +30,14 @@ class Tally:
     worst: int = 0
     reasons: dict[tuple[str, str], Reason] = field(default_factory=dict)
     may_still_run: list[str] = field(default_factory=list)
+    copied: CopyCounts | None = None
 
     def add(self, finished: Finished) -> None:
         """Count one host's end."""
         self.counts[finished.status] = self.counts.get(finished.status, 0) + 1
         self.worst = max(self.worst, exit_code(finished))
+        if finished.copied is not None:
+            self.copied = finished.copied + (self.copied or CopyCounts())
         if finished.may_still_run:
             self.may_still_run.append(finished.host)
         if finished.status != "ok":
@@ -56,4 +59,5 @@ class Tally:
             cancelled=count("cancelled", 0),
             seconds=seconds,
             exit_code=self.worst,
+            copied=self.copied,
         )

@@ -152,6 +152,11 @@ def part_name(name: bytes, token: str) -> bytes:
     return b"." + name[:200] + b"." + token.encode("ascii") + b".part"
 
 
+def backup_name(name: bytes, stamp: str) -> bytes:
+    """The name beside ``name`` under which the old file is kept. Cut so that it fits where ``name`` itself does."""
+    return name[:230] + b"." + stamp.encode("ascii")
+
+
 def unsafe_name(name: bytes) -> str:
     """Why a name that a server lists must not become a local one, in words; "" for a good name."""
     if not name:

@@ -150,7 +150,8 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
             return _no_such_option(command, word)
         name, equals, value = word.partition("=")
         if option.field in found.values and not option.repeatable:
-            hint = "once is enough; only -h, -g and -x may be repeated"
+            *some, last = [one.names[0] for one in command.options if one.repeatable] or [""]
+            hint = f"once is enough; only {', '.join(some)} and {last} may be repeated" if some else "once is enough"
             return Fault(f"{command.name}: {' / '.join(option.names)} is given twice", hint)
         if not option.takes_value:
             if equals:
@@ -198,6 +199,12 @@ def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fa
         if option.required and option.field not in values:
             line = clean(" ".join([*map(quote, texts), option.names[0], option.metavar]))
             return Fault(f"{name} needs {option.names[0]}: {option.help.split(';')[0]}", f"write it as: {line}")
+    if "exclude_files" in values:
+        values["exclude_files"] = tuple(values["exclude_files"])
+    if name == "batch_scp":
+        twice = _sources(values)
+        if twice is not None:
+            return twice
     if found.odd_all and (values.get("hosts") or values.get("groups")):
         return Fault(
             f"{name}: -a is every host, and others are named as well",
@@ -271,12 +278,21 @@ def _copied(command: Command, texts: list[str], found: _Found) -> Mapping[str, A
         at = texts.index(words[0]) + 1
         line = clean(" ".join(map(quote, (*texts[:at], home, *texts[at:]))))
         return Fault(f"{name} needs two paths: {needs}", f"into {place} it is: {line}", firm=True)
-    *sources, place = words
-    if len(sources) > 1:
-        return Fault(f"{name} takes one path to copy and one where it goes", f"the form is: {command.form}", firm=True)
+    source, *also, place = words
     if name == "put":
-        return {"action": name, "local": sources[0], "remote": place}
-    return {"action": name, "local": place, "remote": sources[0]}
+        return {"action": name, "local": source, "remote": place, "also": tuple(also)}
+    return {"action": name, "local": place, "remote": source, "also": tuple(also)}
+
+
+def _sources(values: dict[str, Any]) -> Fault | None:
+    """Of a put ``-local`` may be repeated, of a get ``-remote``: what follows the first is in ``also``."""
+    source, place = ("local", "remote") if values["action"] == "put" else ("remote", "local")
+    if len(values[place]) > 1:
+        hint = f"once is enough; of a {values['action']} -{source} may be repeated"
+        return Fault(f"batch_scp: -{place} / --{place} is given twice", hint)
+    values["also"] = tuple(values[source][1:])
+    values["local"], values["remote"] = values["local"][0], values["remote"][0]
+    return None
 
 
 def _setting(words: list[str]) -> Mapping[str, Any] | Fault:
@@ -423,6 +439,6 @@ def _no_such_option(command: Command, word: str) -> Fault:
 
 def _no_value(command: Command, option: Option, name: str, following: str) -> Fault:
     hint = ""
-    if following and option.kind in ("text", "local", "remote"):
+    if following and option.kind in ("text", "local", "remote", "pattern"):
         hint = f"{following} is an option; a value that begins with a dash goes as {option.names[-1]}={following}"
     return Fault(f"{command.name}: {name} needs {option.needs}", hint)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import replace
 
-from hostshell.core.events import Failure, Finished, Started, Status
+from hostshell.core.events import CopyCounts, Failure, Finished, Started, Status
 from hostshell.core.inquiries import PATIENCE, Inquiries
 from hostshell.core.lineup import Entry, Lineup
 from hostshell.core.model import Host, Job
@@ -226,6 +226,7 @@ class Scheduler:
             signal=report.signal,
             failure=failure,
             may_still_run=report.may_still_run,
+            copied=report.copied,
         )
 
     def _finish(
@@ -238,11 +239,14 @@ class Scheduler:
         signal: str | None = None,
         failure: Failure | None = None,
         may_still_run: bool = False,
+        copied: CopyCounts | None = None,
     ) -> None:
         job = self._job
         assert job is not None
         name = entry.host.name
-        event = Finished(job.number, name, status, exit_code, signal, round(entry.spent, 3), failure, may_still_run)
+        seconds = round(entry.spent, 3)
+        copied = copied if status == "ok" else None
+        event = Finished(job.number, name, status, exit_code, signal, seconds, failure, may_still_run, copied)
         del self._entries[name]
         self._tally.add(event)
         actions.append(Emit(event))

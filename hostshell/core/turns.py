@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from hostshell.core.events import Event, Failure, Status, Stream
+from hostshell.core.events import CopyCounts, Event, Failure, Status, Stream
 from hostshell.core.model import Host, Job, Secret, Task
 from hostshell.core.records import dataclass
 from hostshell.core.steps import Step
@@ -93,6 +93,7 @@ class Ended:
     retriable: bool = False
     password_refused: bool = False
     notes: tuple[str, ...] = ()
+    copied: CopyCounts | None = None
     hop: str = ""
 
 

@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 
-from hostshell.core.events import Failure, Status, Stream
+from hostshell.core.events import CopyCounts, Failure, Status, Stream
 from hostshell.core.explain import why_it_failed
 from hostshell.core.model import HOST_FIELD, Connect, Examine, Get, Host, Ping, Put, Run, Secret
 from hostshell.core.turns import (
@@ -273,7 +273,9 @@ class Turn:
             if not connection.alive:
                 return Ended(number, "lost", failure=Failure("lost", error.message, error.hint))
             return Ended(number, "failed", failure=Failure("transfer", error.message, error.hint))
-        return Ended(number, "ok", notes=copied.notes)
+        compared = () if copied.compared is None else (copied.compared,)
+        counts = CopyCounts(copied.files, copied.bytes, copied.unchanged, copied.saved, compared)
+        return Ended(number, "ok", notes=copied.notes, copied=counts)
 
     def _print(self, stream: Stream, data: bytes) -> None:
         self._worker.outbox.put(Printed(self.order.turn, stream, data), len(data), self.stopped)

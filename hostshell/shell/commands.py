@@ -37,7 +37,7 @@ from hostshell.core.invocations import (
     ShowName,
     UseTargets,
 )
-from hostshell.core.model import Examine, Get, Job, Ping, Put, Run, Task
+from hostshell.core.model import CopyOptions, Examine, Get, Job, Ping, Put, Run, Task, with_options
 from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
 from hostshell.session import RawOutput, Session
@@ -168,11 +168,7 @@ class Shell:
                 job = session.job(Run(cmd), session.targets(Targets()), label=render(invocation))
                 return self._show(job, self._view(json=False, gather=session.settings.gather)).code
             case BatchScp():  # put and get are short for it
-                make = Put if invocation.action == "put" else Get
-                task = make(invocation.local, invocation.remote, invocation.parents, invocation.preserve)
-                if isinstance(task, Get):
-                    task = Get(invocation.remote, invocation.local, preserve=invocation.preserve)
-                return self._run(task, invocation, "sent" if invocation.action == "put" else "fetched")
+                return self._run(_copy(invocation), invocation, _COPY_WORDS[invocation.action, invocation.dry_run])
             case PingHosts():
                 return self._run(Ping(), invocation, "logged in")
             case ExamineHosts():
@@ -281,3 +277,28 @@ class Shell:
             self.screen.err(self.screen.paint(f"{how}\n", DIM))
             return 1
         return 0
+
+
+_COPY_WORDS = {
+    ("put", False): "sent",
+    ("get", False): "fetched",
+    ("put", True): "nothing sent: this was a dry run",
+    ("get", True): "nothing fetched: this was a dry run",
+}
+
+
+def _copy(asked: BatchScp) -> Put | Get:
+    """The task that a copy's line means."""
+    options = CopyOptions(
+        preserve=asked.preserve,
+        force=asked.force,
+        verify=asked.verify,
+        sync=asked.sync,
+        backup=asked.backup,
+        dry_run=asked.dry_run,
+        follow=asked.follow,
+        exclude_files=asked.exclude_files,
+    )
+    if asked.action == "put":
+        return with_options(Put(asked.local, asked.remote, asked.parents, also=asked.also), options)
+    return with_options(Get(asked.remote, asked.local, also=asked.also), options)

@@ -21,8 +21,8 @@ from hostshell.core.targets import Catalog, Targets
 from hostshell.core.words import BLANKS, Word, scan
 from hostshell.core.words import quote as quoted
 from hostshell.shell.nameindex import MOST_OFFERED, NameIndex
-from hostshell.shell.progress import size
 from hostshell.shell.remotepaths import RemotePaths
+from hostshell.shell.summary import size
 
 _OPERATORS = ",!&^"
 _COPIES = ("put", "get")

@@ -13,7 +13,7 @@ from hostshell.core.clean import clean
 from hostshell.core.events import Progress
 from hostshell.shell.columns import columns, cut
 from hostshell.shell.screen import NARROW, Screen
-from hostshell.shell.summary import duration
+from hostshell.shell.summary import duration, size
 
 REDRAW = 0.1  # seconds between two drawings
 MOST_BARS = 4  # hosts that have a bar each; of more one would look at the sum only
@@ -138,12 +138,3 @@ class _Bar:
         rate = self._flow.rate(now)
         speed = f", {size(rate)}/s" if rate else ""
         return f"{name} [{bar}] {int(done * 100):3d}%, {size(event.bytes)}{speed}  {clean(event.path)}"
-
-
-def size(number: float) -> str:
-    """Bytes as a person says them, in powers of 1,000."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"

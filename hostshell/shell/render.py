@@ -9,7 +9,7 @@ import json
 from typing import Any, Protocol
 
 from hostshell.core.clean import clean, clean_lines, decode
-from hostshell.core.events import Block, Event, Examined, Finished, Output, Progress, Started, Summary
+from hostshell.core.events import Block, CopyCounts, Event, Examined, Finished, Output, Progress, Started, Summary
 from hostshell.core.names import fold
 from hostshell.core.turns import Note
 from hostshell.shell.gather import Gatherer
@@ -214,7 +214,7 @@ def as_dict(event: Event) -> dict[str, Any]:
             }
         case Finished():
             error = event.error
-            return {
+            found = {
                 "event": "finished",
                 "job": event.job,
                 "host": event.host,
@@ -224,8 +224,9 @@ def as_dict(event: Event) -> dict[str, Any]:
                 "seconds": event.seconds,
                 "error": None if error is None else {"kind": error.kind, "message": error.message, "hint": error.hint},
             }
+            return found | _copied(event.copied)
         case Summary():
-            return {
+            found = {
                 "event": "summary",
                 "job": event.job,
                 "ok": event.ok,
@@ -237,5 +238,21 @@ def as_dict(event: Event) -> dict[str, Any]:
                 "seconds": event.seconds,
                 "exit_code": event.exit_code,
             }
+            return found | _copied(event.copied)
         case _:
             raise TypeError(f"{type(event).__name__} is no event of the JSON contract")
+
+
+def _copied(counts: CopyCounts | None) -> dict[str, Any]:
+    """The counts of a copy as a field of their own; nothing for what is no copy."""
+    if counts is None:
+        return {}
+    return {
+        "copied": {
+            "files": counts.files,
+            "bytes": counts.bytes,
+            "unchanged": counts.unchanged,
+            "saved": counts.saved,
+            "compared": list(counts.compared),
+        }
+    }

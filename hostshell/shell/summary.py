@@ -6,7 +6,7 @@ Imports core only: replay a saved stream of events to test it.
 from __future__ import annotations
 
 from hostshell.core.clean import clean
-from hostshell.core.events import Finished, Status, Summary
+from hostshell.core.events import CopyCounts, Finished, Status, Summary
 from hostshell.core.names import fold
 from hostshell.core.outcome import Reason, Tally
 from hostshell.shell.screen import BOLD, DIM, GREEN, RED, YELLOW, Screen
@@ -49,6 +49,9 @@ class SummaryLines:
         lines = []
         if not quiet:
             lines.append(self._counts(counts, summary.seconds))
+            if summary.copied is not None:
+                text = f"  {copied_text(summary.copied)}"
+                lines.append(screen.wrapped(text, "  ") if screen.narrow(text) else text)
             for reason in self._tally.reasons.values():
                 lines.extend(self._reason(reason))
         indent = "" if quiet else "  "
@@ -75,6 +78,27 @@ class SummaryLines:
         if reason.hint:
             lines.append(screen.wrapped(clean(reason.hint), "    ", DIM))
         return lines
+
+
+def copied_text(counts: CopyCounts) -> str:
+    """``12 files, 1.2 MB; 300 unchanged (sha256sum), 80.0 MB saved``."""
+    parts = []
+    if counts.files or not counts.unchanged:
+        parts.append(f"{counts.files} {'file' if counts.files == 1 else 'files'}, {size(counts.bytes)}")
+    if counts.unchanged:
+        how = f" by {', '.join(counts.compared)}" if counts.compared else ""
+        parts.append(f"{counts.unchanged} unchanged{how}")
+    text = "; ".join(parts)
+    return f"{text}, {size(counts.saved)} saved" if counts.saved else text
+
+
+def size(number: float) -> str:
+    """Bytes as a person says them, in powers of 1,000."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
 
 
 def duration(seconds: float) -> str:

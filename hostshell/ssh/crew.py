@@ -6,13 +6,11 @@ Must not know what is asked or answered.
 
 from __future__ import annotations
 
-import contextlib
 from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
-from hostshell.ssh.exchange import SftpStopped
-from hostshell.ssh.remotefiles import Answers
+from hostshell.ssh.remotefiles import Answers, SftpStopped
 
 MOST = 64  # coroutines beside the main one; each may hold an open file on the host
 LOAD = 16 * 1024 * 1024  # bytes that they may hold together
@@ -67,7 +65,7 @@ class Crew:
         """Run ``main`` and all that it starts, to their ends.
 
         What escapes from one of them ends all: it is raised in each where it waits, so that each can clean up, and then
-        here. A stop is such a thing; what they ask while cleaning up belongs to the last words.
+        here. A stop is such a thing.
         """
         result: list[T] = []
 
@@ -99,27 +97,22 @@ class Crew:
             await _Room(0, 1)
 
     def _until_idle(self) -> None:
-        with contextlib.ExitStack() as stopping:
-            while True:
-                while self._ready:
-                    self._advance(*self._ready.popleft())
-                    self._admit()
-                if not self._waiting:
-                    return
-                try:
-                    number, answer = self._answers.next_reply()
-                except SftpStopped as error:
-                    stopping.enter_context(self._answers.last_words())
-                    self._end(error)
-                    continue
-                except BaseException as error:
-                    self._end(error)
-                    continue
-                step = self._waiting.pop(number, None)
-                if step is None:
-                    self._answers.keep_reply(number, answer)
-                else:
-                    self._ready.append((step, answer, None))
+        while True:
+            while self._ready:
+                self._advance(*self._ready.popleft())
+                self._admit()
+            if not self._waiting:
+                return
+            try:
+                number, answer = self._answers.next_reply()
+            except BaseException as error:
+                self._end(error)
+                continue
+            step = self._waiting.pop(number, None)
+            if step is None:
+                self._answers.keep_reply(number, answer)
+            else:
+                self._ready.append((step, answer, None))
 
     def _advance(self, step: _Step, value: Any, error: BaseException | None) -> None:
         """Let ``step`` go on until it waits, or ends."""
@@ -131,6 +124,8 @@ class Crew:
             self._gone(step)
             if self._fatal is None:
                 self._end(escaped)
+            elif isinstance(escaped, SftpStopped):
+                self._fatal = escaped  # the host that was silent while it cleaned up is not what ended it
         else:
             if isinstance(wanted, _Room):
                 self._patient = (step, wanted)
@@ -143,7 +138,7 @@ class Crew:
         step, room = self._patient
         if not self._loads or (self._load <= room.load and len(self._loads) < room.most):
             self._patient = None
-            self._ready.append((step, None, self._fatal))
+            self._ready.append((step, None, None))
 
     def _gone(self, step: _Step) -> None:
         self._load -= self._loads.pop(step, 0)

@@ -20,9 +20,9 @@ from hostshell.core.explain import why_it_failed
 from hostshell.core.model import Examine, Host
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.deadlines import DEADLINES
-from hostshell.ssh.exchange import SftpGone, SftpStopped
 from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import TurnStopped
+from hostshell.ssh.remotefiles import SftpGone, SftpStopped
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import SftpError

@@ -7,46 +7,33 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 
 import paramiko
 
+from hostshell.ssh.crew import reply
+from hostshell.ssh.remotefiles import SftpGone, SftpStopped
 from hostshell.ssh.sftpwire import Answer, Kind, Reader
 
 MAX_PACKET = 512 * 1024  # bytes: larger than any answer to what we ask; a server that sends more is refused
-WINDOW = 4 * 1024 * 1024  # bytes that the server may send ahead, so also the most that waits here in memory
+WINDOW = 16 * 1024 * 1024  # bytes that the server may send ahead, so also the most that waits here in memory
 POLL = 0.1  # seconds between two looks at whether to stop, while nothing comes
 PATIENCE = 300.0  # seconds for an answer: slow disks and tapes are slow, but not for ever
-CLEAN_UP = 30.0  # seconds to remove what is unfinished
-HURRY = 0.3  # seconds for the same, once we are told to stop
+HURRY = 0.3  # seconds to remove what is unfinished, once we are told to stop
 SEND_PIECE = 64 * 1024
 
 
-class SftpStopped(Exception):
-    """We were told to stop."""
-
-
-class SftpGone(Exception):
-    """The channel ended, or the server broke the protocol. The message is for a person; ``hint`` says what to do."""
-
-    def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-
-
 class Exchange:
-    """One channel's packets. One thread at a time. Every wait ends with `SftpStopped` once ``stopped`` is true.
+    """One channel's packets. One thread at a time.
 
-    All calls raise `SftpGone` when there will be no answer.
+    The first wait that sees that ``stopped`` is true ends with `SftpStopped`. What is asked afterwards is for cleaning
+    up, and has to be answered soon. All calls raise `SftpGone` when there will be no answer.
     """
 
     def __init__(self, channel: paramiko.Channel, stopped: Callable[[], bool]) -> None:
         self._channel = channel
         self._stopped = stopped
-        self._until: float | None = None  # the end of the last words, while they are spoken
-        self._hurry: float | None = None  # their end, once we are told to stop
+        self._until: float | None = None  # the end of the last words, once we are told to stop
         self._broken = ""
         self._out = bytearray()
         self._in = bytearray()
@@ -60,19 +47,13 @@ class Exchange:
         """Whether we have been told to stop."""
         return self._stopped()
 
-    @contextmanager
-    def last_words(self) -> Iterator[None]:
-        """For cleaning up: nothing in the block raises `SftpStopped`, but a host that is too slow for it `SftpGone`."""
-        self._until = time.monotonic() + CLEAN_UP
-        try:
-            yield
-        finally:
-            self._until = None
-
     # --- packets ---
 
     def send(self, kind: Kind, body: bytes, data: bytes = b"") -> int:
-        """Send a request; its number. ``data`` is put behind ``body`` as a string."""
+        """Send a request; its number. ``data`` is put behind ``body`` as a string.
+
+        Small ones travel together: they leave once there are many, or when an answer is waited for.
+        """
         self._number = number = (self._number + 1) & 0xFFFFFFFF
         if kind is Kind.WRITE:
             head = struct.pack(">IBI", 9 + len(body) + len(data), kind, number) + body + struct.pack(">I", len(data))
@@ -81,8 +62,18 @@ class Exchange:
         self._waiting.add(number)
         self._out += head
         self._out += data
-        self._flush()
+        if len(self._out) >= SEND_PIECE:
+            self._flush()
         return number
+
+    def next_reply(self) -> tuple[int, Answer]:
+        """As `remotefiles.Answers`. What the answers that are here lead to is put together before it leaves."""
+        answer = self.next_answer()
+        return answer.number, answer
+
+    def keep_reply(self, number: int, reply: Answer) -> None:
+        """As `remotefiles.Answers`."""
+        self._arrived[number] = reply
 
     def next_answer(self) -> Answer:
         """Wait for the next answer to any request that has not been forgotten."""
@@ -98,8 +89,16 @@ class Exchange:
             self._waiting.discard(number)
             return Answer(number, kind, reader)
 
-    def answer(self, number: int) -> Answer:
-        """Wait for the answer to one request; others that come first are kept."""
+    async def answer(self, number: int) -> Answer:
+        """Wait for the answer to one request; others that come first are kept. Within a `Crew`."""
+        arrived = self._arrived.pop(number, None)
+        if arrived is not None:
+            return arrived
+        answer: Answer = await reply(number)
+        return answer
+
+    def wait_for(self, number: int) -> Answer:
+        """The same, where there is no `Crew` yet."""
         while number not in self._arrived:
             answer = self.next_answer()
             self._arrived[answer.number] = answer
@@ -113,9 +112,9 @@ class Exchange:
                 self._waiting.discard(number)
                 self._forgotten.add(number)
 
-    def settle(self, number: int) -> None:
+    async def settle(self, number: int) -> None:
         """Wait for a request that is answered with a status. Raises `SftpError` unless it went well."""
-        self.answer(number).settled()
+        (await self.answer(number)).settled()
 
     def _flush(self) -> None:
         """Send all that waits. A packet that a stop cut in two stays in line, so that the session remains usable."""
@@ -152,6 +151,8 @@ class Exchange:
     def _fill(self, size: int) -> None:
         since = time.monotonic()
         while len(self._in) < size:
+            if self._out and not self._channel.recv_ready():
+                self._flush()
             self._look()
             try:
                 data = self._channel.recv(WINDOW)
@@ -171,16 +172,12 @@ class Exchange:
     def _look(self) -> None:
         if self._broken:
             raise SftpGone(self._broken)
-        stopped = self._stopped()
-        if self._until is None:
-            if stopped:
-                raise SftpStopped
-            return
-        now = time.monotonic()
-        if stopped and self._hurry is None:
-            self._hurry = now + HURRY
-        if now > (self._until if self._hurry is None else self._hurry):
-            raise SftpGone("the host did not answer in time")
+        if self._until is not None:
+            if time.monotonic() > self._until:
+                raise SftpGone("the host did not answer in time")
+        elif self._stopped():
+            self._until = time.monotonic() + HURRY
+            raise SftpStopped
 
     def _gone(self, message: str) -> SftpGone:
         self._broken = message

@@ -9,14 +9,18 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
 
 from hostshell.core import paths
+from hostshell.ssh import localdigests
 from hostshell.ssh.plan import Refused, local_reason, shown
 
 # to pass through a folder takes no right to list it; systems without O_PATH want that right too
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_KEPT = 16  # folders of one host's copy that stay open, the latest; a tree may be deep, and many hosts copy at once
 _TRIES = 10  # when another host's copy removes an empty folder that we are about to use
 
 
@@ -25,12 +29,19 @@ class Unfinished:
 
     def __init__(self, folder: int, name: bytes) -> None:
         """Raises `Refused` where ``name`` is taken by something that no file may replace."""
-        self._folder = folder
         self._name = name
+        self._descriptor = -1
+        self._temporary = b""
         self.existing = _file_at(folder, name)
-        self._temporary = paths.part_name(name, secrets.token_hex(6))
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._descriptor = os.open(self._temporary, flags, 0o600, dir_fd=folder)
+        self._folder = os.dup(folder)  # the one given may be closed while this file is still under way
+        try:
+            temporary = paths.part_name(name, secrets.token_hex(6))
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._descriptor = os.open(temporary, flags, 0o600, dir_fd=self._folder)
+            self._temporary = temporary
+        except OSError:
+            os.close(self._folder)
+            raise
 
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``. Raises `Refused`."""
@@ -41,8 +52,13 @@ class Unfinished:
         except OSError as error:
             raise Refused(f"cannot be written: {local_reason(error)}") from None
 
-    def finish(self, mode: int | None, times: tuple[int, int] | None, *, preserve: bool) -> None:
-        """Give the file its owner, mode and times (seconds), then its name. Raises `OSError`."""
+    def finish(
+        self, mode: int | None, times: tuple[int, int] | None, *, preserve: bool, sync: bool = False, backup: str = ""
+    ) -> None:
+        """Give the file its owner, mode and times (seconds), then its name. Raises `OSError`.
+
+        ``sync``: it reaches the disk first. ``backup``: the old file is kept beside it, with this behind its name.
+        """
         same_owner = True
         if self.existing is not None:
             now = os.fstat(self._descriptor)
@@ -60,8 +76,13 @@ class Unfinished:
         os.fchmod(self._descriptor, 0o644 if bits is None else bits & 0o777)
         if times is not None:
             os.utime(self._descriptor, times)
+        if sync:
+            os.fsync(self._descriptor)
         descriptor, self._descriptor = self._descriptor, -1
         os.close(descriptor)  # some file systems report a full disk only here
+        if backup and self.existing is not None:
+            kept = paths.backup_name(self._name, backup)
+            os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
         os.replace(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         self._temporary = b""
 
@@ -74,34 +95,106 @@ class Unfinished:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary, dir_fd=self._folder)
             self._temporary = b""
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
 
 
 class Folder:
-    """An open folder of this machine. Names given to it are single names, checked before. ``new``: we made it."""
+    """A folder of this machine, reached through descriptors. Names given to it are single names, checked before.
 
-    def __init__(self, descriptor: int, new: bool) -> None:
-        self._descriptor = descriptor
-        self.new = new
+    It need not exist before `make`. ``new``: we made it. Few descriptors are open, however deep and wide a tree is.
+    """
 
-    def close(self) -> None:
-        """Give the descriptor back."""
-        os.close(self._descriptor)
+    def __init__(self, landing: Landing, above: Folder | None, name: bytes) -> None:
+        self._landing = landing
+        self._above = above
+        self._name = name
+        self._made = False
+        self.new = False
 
-    def child(self, name: bytes) -> Folder:
-        """The folder ``name`` in this one, made if missing (for us alone until `dress`). Raises `Refused`."""
-        try:
+    def below(self, name: bytes) -> Folder:
+        """The folder ``name`` in this one."""
+        return Folder(self._landing, self, name)
+
+    def make(self) -> None:
+        """Make it if it is missing, for us alone until `dress`. Raises `Refused`."""
+        if self._made:
+            return
+        if self._above is None:
+            self._landing.make()
+        else:
+            self._above.make()
+            parent = self._above.descriptor()
             try:
-                os.mkdir(name, 0o700, dir_fd=self._descriptor)
-            except FileExistsError:
-                return Folder(os.open(name, _PASS | os.O_NOFOLLOW, dir_fd=self._descriptor), new=False)
-            return Folder(os.open(name, _OPEN | os.O_NOFOLLOW, dir_fd=self._descriptor), new=True)
+                try:
+                    os.mkdir(self._name, 0o700, dir_fd=parent)
+                except FileExistsError:
+                    self.descriptor()  # or it is no folder
+                else:
+                    self.new = True
+            except OSError as error:
+                raise _no_folder(self._name, parent, error) from None
+        self._made = True
+
+    def descriptor(self) -> int:
+        """An open descriptor; the next call may close it. Raises `Refused`, and FileNotFoundError before `make`."""
+        found = self._landing.kept(self)
+        if found is not None:
+            return found
+        if self._above is None:
+            return self._landing.base()
+        parent = self._above.descriptor()
+        try:
+            descriptor = os.open(self._name, _PASS | os.O_NOFOLLOW, dir_fd=parent)
+        except FileNotFoundError:
+            raise
         except OSError as error:
-            raise _no_folder(name, self._descriptor, error) from None
+            raise _no_folder(self._name, parent, error) from None
+        self._landing.keep(self, descriptor)
+        return descriptor
+
+    def look(self, name: bytes) -> os.stat_result | None:
+        """The file that ``name`` is now; None where there is none to replace. Raises `Refused` for what is no file."""
+        try:
+            return _file_at(self.descriptor(), name)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise Refused(f"cannot be looked at: {local_reason(error)}") from None
+
+    def digest(self, name: bytes, stopped: Callable[[], bool]) -> bytes | None:
+        """SHA-256 of the file ``name``; None where it cannot be read."""
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self.descriptor())
+        except (OSError, Refused):
+            return None
+        try:
+            return localdigests.of_descriptor(descriptor, stopped)
+        finally:
+            os.close(descriptor)
+
+    def freshen(self, name: bytes, mode: int | None, times: tuple[int, int] | None) -> None:
+        """Give a file that is there this mode and these times, where they are said. Times that cannot be set stay."""
+        if mode is None and times is None:
+            return
+        try:
+            descriptor = os.open(name, _READ, dir_fd=self.descriptor())
+            try:
+                if mode is not None:
+                    os.fchmod(descriptor, mode)
+                if times is not None:
+                    with contextlib.suppress(OSError):
+                        os.utime(descriptor, times)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise Refused(f"its mode could not be set: {local_reason(error)}") from None
 
     def dress(self, mode: int | None, times: tuple[int, int] | None) -> None:
         """Give the folder itself its mode and times (seconds). Raises `Refused`."""
         try:
-            descriptor = os.open(b".", _OPEN, dir_fd=self._descriptor)
+            descriptor = os.open(b".", _OPEN, dir_fd=self.descriptor())
             try:
                 os.fchmod(descriptor, 0o755 if mode is None else mode & 0o1777)
                 if times is not None:
@@ -115,7 +208,7 @@ class Folder:
     def file(self, name: bytes) -> Iterator[Unfinished]:
         """A file to be written as ``name``; abandoned unless it was finished within the block. Raises `Refused`."""
         try:
-            unfinished = Unfinished(self._descriptor, name)
+            unfinished = Unfinished(self.descriptor(), name)
         except OSError as error:
             raise Refused(f"cannot be written: {local_reason(error)}") from None
         try:
@@ -125,23 +218,33 @@ class Folder:
         finally:
             unfinished.abandon()
 
+    def has_link(self, text: bytes, name: bytes) -> bool:
+        """Whether ``name`` is a symbolic link that says ``text``."""
+        try:
+            return os.readlink(name, dir_fd=self.descriptor()) == text
+        except (OSError, Refused):
+            return False
+
     def link(self, text: bytes, name: bytes) -> None:
         """Make a symbolic link that says ``text``, in place of a file or link that is there. Raises `Refused`."""
+        if self.has_link(text, name):
+            return
         temporary = paths.part_name(name, secrets.token_hex(6))
         try:
-            _file_at(self._descriptor, name)
-            os.symlink(text, temporary, dir_fd=self._descriptor)
+            here = self.descriptor()
+            _file_at(here, name)
+            os.symlink(text, temporary, dir_fd=here)
             try:
-                os.replace(temporary, name, src_dir_fd=self._descriptor, dst_dir_fd=self._descriptor)
+                os.replace(temporary, name, src_dir_fd=here, dst_dir_fd=here)
             except OSError:
-                os.unlink(temporary, dir_fd=self._descriptor)
+                os.unlink(temporary, dir_fd=here)
                 raise
         except OSError as error:
             raise Refused(f"cannot be written: {local_reason(error)}") from None
 
 
 class Landing:
-    """The directory that a download is written into. Nothing is made before it is asked for with `folder`."""
+    """The directory that a download is written into. Nothing is made before `Folder.make` asks for it."""
 
     def __init__(self, directory: bytes, host: bytes) -> None:
         """``directory`` is a local path in which ``host`` stands; from that part on no symlink is followed."""
@@ -149,21 +252,43 @@ class Landing:
         self._parts = [part for part in whole.split(b"/") if part]
         self._chosen = paths.ours_from(whole, host)
         self._made: list[bytes] = []
-        self._folder: Folder | None = None
+        self._base = -1
+        self._open: OrderedDict[Folder, int] = OrderedDict()
+        self._top = Folder(self, None, b"")
 
-    def folder(self) -> Folder:
-        """The folder, made now with those above it that are missing. Raises `Refused`."""
-        if self._folder is not None:
-            return self._folder
+    def top(self) -> Folder:
+        """The directory itself."""
+        return self._top
+
+    def make(self) -> None:
+        """Make the directory and those above it that are missing. Raises `Refused`."""
         for attempt in range(_TRIES):
+            if self._base >= 0:
+                return
             try:
-                self._folder = self._reach()
-                break
+                self._base = self._reach(make=True)
             except FileNotFoundError as error:
                 if attempt == _TRIES - 1:
                     raise Refused(f"the folder cannot be made: {local_reason(error)}") from None
-        assert self._folder is not None
-        return self._folder
+
+    def base(self) -> int:
+        """Its descriptor. Raises `Refused`, and FileNotFoundError before `make`."""
+        if self._base < 0:
+            self._base = self._reach(make=False)
+        return self._base
+
+    def kept(self, folder: Folder) -> int | None:
+        """The descriptor of a folder that is still open."""
+        found = self._open.get(folder)
+        if found is not None:
+            self._open.move_to_end(folder)
+        return found
+
+    def keep(self, folder: Folder, descriptor: int) -> None:
+        """Keep a folder's descriptor for a while."""
+        self._open[folder] = descriptor
+        if len(self._open) > _KEPT:
+            os.close(self._open.popitem(last=False)[1])
 
     def take_back(self) -> None:
         """Remove the folders that were made for a copy that did not come about, as far as they are empty."""
@@ -173,46 +298,52 @@ class Landing:
         self._made.clear()
 
     def close(self) -> None:
-        """Give the descriptor back."""
-        if self._folder is not None:
-            self._folder.close()
-            self._folder = None
+        """Give the descriptors back."""
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+        if self._base >= 0:
+            os.close(self._base)
+            self._base = -1
 
-    def _reach(self) -> Folder:
+    def _reach(self, *, make: bool) -> int:
         here = os.open(b"/", _PASS)
-        new = False
         try:
             for index, part in enumerate(self._parts):
                 flags = _PASS | (os.O_NOFOLLOW if index >= self._chosen else 0)
-                new = False
                 try:
                     below = os.open(part, flags, dir_fd=here)
                 except FileNotFoundError:
-                    try:
-                        os.mkdir(part, dir_fd=here)
-                        new = True
-                        self._made.append(b"/" + b"/".join(self._parts[: index + 1]))
-                    except FileExistsError:
-                        pass  # another host's copy was quicker, or a symlink leads nowhere
-                    except FileNotFoundError:
+                    if not make:
                         raise
-                    except OSError as error:
-                        raise self._refusal(index, here, error) from None
-                    try:
-                        below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=here)
-                    except FileNotFoundError:
-                        raise
-                    except OSError as error:
-                        raise self._refusal(index, here, error) from None
+                    below = self._make_part(index, here, flags)
                 except OSError as error:
                     raise self._refusal(index, here, error) from None
                 os.close(here)
                 here = below
-            folder, here = Folder(here, new), -1
-            return folder
+            reached, here = here, -1
+            return reached
         finally:
             if here >= 0:
                 os.close(here)
+
+    def _make_part(self, index: int, here: int, flags: int) -> int:
+        part = self._parts[index]
+        try:
+            os.mkdir(part, dir_fd=here)
+            self._made.append(b"/" + b"/".join(self._parts[: index + 1]))
+        except FileExistsError:
+            pass  # another host's copy was quicker, or a symlink leads nowhere
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._refusal(index, here, error) from None
+        try:
+            return os.open(part, flags | os.O_NOFOLLOW, dir_fd=here)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise self._refusal(index, here, error) from None
 
     def _refusal(self, index: int, here: int, error: OSError) -> Refused:
         path = b"/" + b"/".join(self._parts[: index + 1])

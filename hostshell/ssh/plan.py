@@ -24,11 +24,18 @@ Reporter = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """A copy that went well: how many files and bytes, and what a person should know nevertheless."""
+    """A copy that went well: how many files and bytes, and what a person should know nevertheless.
+
+    ``unchanged`` files were there already; ``saved`` is their bytes; ``compared`` says how that was seen, by the name
+    of the tool or as "size and time", None where nothing had to be compared.
+    """
 
     files: int
     bytes: int
     notes: tuple[str, ...] = ()
+    unchanged: int = 0
+    saved: int = 0
+    compared: str | None = None
 
 
 class TransferError(Exception):
@@ -63,21 +70,26 @@ class Ledger:
     def __init__(self, report: Reporter, clock: Callable[[], float] = time.monotonic) -> None:
         self.total = 0
         self.files = 0
+        self.compared: str | None = None
         self._bytes = 0
+        self._saved = 0
+        self._unchanged = 0
         self._report = report
         self._clock = clock
         self._last = clock()
         self._path = ""
-        self._left_out: list[str] = []
-        self._left_out_count = 0
-        self._failed: list[str] = []
-        self._failed_count = 0
+        self._notes: list[str] = []
+        self._left_out = _Names()
+        self._failed = _Names()
+        self._would_send = _Names()
+        self._would_replace = _Names()
+        self._would_bytes = 0
         self._hint = ""
 
     @property
     def begun(self) -> bool:
         """Whether anything was copied, or failed on its own."""
-        return bool(self.files or self._failed_count)
+        return bool(self.files or self._unchanged or self._failed.count)
 
     def begin(self, path: bytes) -> None:
         """A file is under way."""
@@ -91,34 +103,84 @@ class Ledger:
             self._last = now
             self._say()
 
+    def unchanged(self, size: int) -> None:
+        """A file of ``size`` bytes is there already."""
+        self._unchanged += 1
+        self._saved += size
+
+    def resumed(self, size: int) -> None:
+        """``size`` bytes of a file were over already, from an earlier try."""
+        self._saved += size
+
+    def would(self, path: bytes, size: int, *, replace: bool) -> None:
+        """In a dry run: a file would be sent, or would replace what is there."""
+        (self._would_replace if replace else self._would_send).add(shown(path))
+        self._would_bytes += size
+
+    def note(self, text: str) -> None:
+        """Something that a person should know, once."""
+        if text not in self._notes:
+            self._notes.append(text)
+
     def leave_out(self, path: bytes) -> None:
         """Something that is no file, directory or link is not copied, and that is well."""
-        self._left_out_count += 1
-        if len(self._left_out) < NAMED:
-            self._left_out.append(shown(path))
+        self._left_out.add(shown(path))
 
     def fail(self, path: bytes, refused: Refused) -> None:
         """Something could not be copied; the rest goes on."""
-        self._failed_count += 1
         self._hint = self._hint or refused.hint
-        if len(self._failed) < NAMED:
-            self._failed.append(f"{shown(path)} ({refused.reason})")
+        self._failed.add(f"{shown(path)} ({refused.reason})")
 
-    def close(self) -> Copied:
+    def close(self, *, dry_run: bool = False) -> Copied:
         """The last report, and the result. Raises `TransferError` when something could not be copied."""
-        self.total = max(self.total, self._bytes)
+        done = self._bytes + self._saved
+        self.total = max(self.total, done) if not dry_run else done
         self._say()
-        if self._failed_count:
-            rest = "the rest was copied" if self.files else "no file was copied"
-            raise TransferError(f"not copied: {_some(self._failed, self._failed_count)}; {rest}", self._hint)
-        notes: list[str] = []
-        if self._left_out_count:
-            names = _some(self._left_out, self._left_out_count)
-            notes.append(f"left out, being no files, directories or links: {names}")
-        return Copied(self.files, self._bytes, tuple(notes))
+        if self._failed:
+            rest = "the rest was copied" if self.files or self._unchanged else "no file was copied"
+            if dry_run:
+                rest = "this was only a dry run"
+            raise TransferError(f"not copied: {self._failed}; {rest}", self._hint)
+        notes = list(self._notes)
+        if dry_run:
+            notes.insert(0, self._dry())
+        if self._left_out:
+            notes.append(f"left out, being no files, directories or links: {self._left_out}")
+        return Copied(self.files, self._bytes, tuple(notes), self._unchanged, self._saved, self.compared)
+
+    def _dry(self) -> str:
+        parts = []
+        if self._would_send:
+            parts.append(f"would send {self._would_send}")
+        if self._would_replace:
+            parts.append(f"would replace {self._would_replace}")
+        if self._unchanged:
+            parts.append(f"{self._unchanged} unchanged")
+        return f"dry run: {'; '.join(parts) or 'nothing to do'}"
 
     def _say(self) -> None:
-        self._report(self._path, self._bytes, max(self.total, self._bytes))
+        done = self._bytes + self._saved
+        self._report(self._path, done, max(self.total, done))
+
+
+class _Names:
+    """Some names and how many there are: what a sentence holds of many."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._some: list[str] = []
+
+    def add(self, name: str) -> None:
+        self.count += 1
+        if len(self._some) < NAMED:
+            self._some.append(name)
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def __str__(self) -> str:
+        more = self.count - len(self._some)
+        return ", ".join(self._some) + (f" and {more} more" if more else "")
 
 
 def shown(path: bytes) -> str:
@@ -178,8 +240,3 @@ def refused_write(error: SftpError, directory: bytes, disk: FileSystem | None, n
         f"the host failed to write in {where}",
         "it gives no reason: a quota, a limit on file sizes or a full or read-only disk is likely",
     )
-
-
-def _some(names: list[str], count: int) -> str:
-    more = count - len(names)
-    return ", ".join(names) + (f" and {more} more" if more else "")

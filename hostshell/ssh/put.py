@@ -1,349 +1,402 @@
-"""From this machine to a host: a file, or a tree of them. Each file whole, under a temporary name first.
+"""From this machine to a host: files and trees of them, many under way at once, and nothing that is there already.
 
-Must not know the engine. Remote names are bytes, and come from the request and from the local tree only.
+Must not know the engine, nor how the far side does what it is asked. Remote names are bytes, and come from the request
+and from the local tree only.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
 
 from hostshell.core import paths
 from hostshell.core.model import Put
-from hostshell.ssh.exchange import SftpGone, SftpStopped
-from hostshell.ssh.pipeline import FileShrank, send_bytes
+from hostshell.core.patterns import LeftOut
+from hostshell.ssh import comparing, localdigests
+from hostshell.ssh.crew import Crew
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, shown
-from hostshell.ssh.sftp import Sftp
-from hostshell.ssh.sftpwire import CREATE, EXCLUSIVE, PERMISSION_DENIED, WRITE, Attributes, SftpError
+from hostshell.ssh.remotefiles import RemoteFiles, SftpGone
+from hostshell.ssh.sending import Item, Sender, times_of
+from hostshell.ssh.sftpwire import Attributes, SftpError
 
-MAX_LINKS = 40  # symlinks in a row before we call it a circle; the kernel's own limit
+MANY = 48  # names in a local directory from which on the host's is listed, instead of asked about each
+OPEN_LOAD = 1024 * 1024  # bytes that a file counts for at least, while it stays open here
+
+
+@dataclass(slots=True)
+class _Directory:
+    """A local directory and where it goes; ``below`` is its path from the top of its tree, ``name`` is for people."""
+
+    source: bytes
+    target: bytes
+    name: bytes
+    below: bytes
+    info: os.stat_result
+    inside: frozenset[tuple[int, int]]  # the directories in which it is, to see a circle of links
+    new: bool = False
+    there: dict[bytes, Attributes] | None = None  # what the host's directory holds, where it was listed
+    usable: bool = False
+    entries: list[os.DirEntry[bytes]] = field(default_factory=list)
 
 
 class Putting:
-    """One put to one host. ``leftover`` is the temporary file that may have stayed there, "" for none."""
+    """One put to one host."""
 
-    def __init__(self, sftp: Sftp, task: Put, ledger: Ledger) -> None:
-        self._sftp = sftp
+    def __init__(self, files: RemoteFiles, task: Put, host: str, ledger: Ledger) -> None:
+        self._files = files
         self._task = task
+        self._host = host
         self._ledger = ledger
+        self._crew = Crew(files)
+        self._sender = Sender(files, task, ledger)
+        self._left_out = LeftOut(task.exclude)
         self._made: list[bytes] = []  # directories made for --parents
-        self.leftover = b""
+        self._alike: list[Item] = []  # files of the same size as what is there: to be compared
+        self._sent: list[Item] = []  # to be verified
+        self._dress: list[list[_Directory]] = []  # directories that get their mode and times at the end, by depth
+
+    @property
+    def leftovers(self) -> list[bytes]:
+        """The temporary files that may have stayed on the host."""
+        return sorted(self._sender.leftovers)
 
     def run(self) -> Copied:
         """Carry it out. Raises `Refused` for the whole, `TransferError` for a part, `SftpGone`, `SftpStopped`."""
-        source = os.fsencode(self._task.local)
+        self._crew.run(self._main())
+        return self._ledger.close(dry_run=self._task.dry_run)
+
+    async def _main(self) -> None:
         try:
-            info = os.stat(source)
-            name = paths.source_name(self._task.local, os.path.realpath(self._task.local))
-        except OSError as error:
-            raise Refused(f"cannot read {self._task.local}: {local_reason(error)}") from None
-        is_directory = stat.S_ISDIR(info.st_mode)
-        if not is_directory and not stat.S_ISREG(info.st_mode):
-            raise Refused(f"{self._task.local} is neither a file nor a directory")
-        shown_as = os.fsencode(name) or b"/"
-        try:
-            target = self._aim(name, is_directory)
-            if is_directory:
-                self._ledger.total = self._measure(source)
-                self._tree(source, target, shown_as)
-            else:
-                self._ledger.total = info.st_size
-                self._file(source, target, shown_as)
-            return self._ledger.close()
+            sources = self._task.sources
+            several = len(sources) > 1
+            for source in sources:
+                try:
+                    await self._source(source, several=several)
+                except Refused as refused:
+                    if not several:
+                        raise
+                    self._ledger.fail(os.fsencode(source), refused)
+            await self._crew.settled()
+            await self._compare()
+            await self._crew.settled()
+            await self._finish_directories()
+            await self._verify()
         except BaseException:
+            await self._crew.settled()
             if not self._ledger.files:
-                self._take_back()
+                await self._take_back()
             raise
 
-    def _aim(self, name: str, is_directory: bool) -> bytes:
+    async def _source(self, local: str, *, several: bool) -> None:
+        source = os.fsencode(local)
+        try:
+            info = os.stat(source)
+            name = paths.source_name(local, os.path.realpath(local))
+        except OSError as error:
+            raise Refused(f"cannot read {local}: {local_reason(error)}") from None
+        is_directory = stat.S_ISDIR(info.st_mode)
+        if not is_directory and not stat.S_ISREG(info.st_mode):
+            raise Refused(f"{local} is neither a file nor a directory")
+        shown_as = os.fsencode(name) or b"/"
+        target = await self._aim(name, is_directory, several=several)
+        if is_directory:
+            self._ledger.total += self._measure(source)
+            await self._tree(_Directory(source, target, shown_as, b"", info, frozenset()))
+        else:
+            self._ledger.total += info.st_size
+            item = Item(source, target, shown_as, info, follow=True)
+            if several:
+                await self._beside(item.name, self._file(item), info.st_size)
+            else:
+                await self._file(item)
+                await self._compare(alone=True)
+
+    # --- where it goes ---
+
+    async def _aim(self, name: str, is_directory: bool, *, several: bool) -> bytes:
         """The remote path that the source becomes; directories above it are there, or are made."""
         remote = self._task.remote
         path = paths.wire_path(remote)
         try:
-            found = self._sftp.stat(path)
+            found = await self._files.stat(path)
         except SftpError as error:
             raise Refused(f"cannot look at {remote} on the host: {remote_reason(error)}") from None
         there: paths.There = "missing" if found is None else "directory" if found.is_directory else "file"
+        into = paths.names_directory(remote)
+        if several and not into:
+            if there != "directory":
+                raise Refused(
+                    f"several sources need a directory, and {remote} is none on the host", f"{remote}/ is one"
+                )
+            remote += "/"
         target = paths.remote_destination(remote, name, is_directory, there)
         if found is None:
-            above = path if paths.names_directory(remote) else paths.split(path)[0]
+            above = path if into else paths.split(path)[0]
             if self._task.parents:
-                self._make(above, 0)
-            elif (paths.names_directory(remote) or is_directory) and not self._is_directory(above):
+                await self._make(above)
+            elif (into or is_directory) and not await self._is_directory(above):
                 raise Refused(f"no such directory on the host: {shown(above)}", "--parents makes it")
         return target
 
-    def _is_directory(self, path: bytes) -> bool:
+    async def _is_directory(self, path: bytes) -> bool:
         try:
-            found = self._sftp.stat(path)
+            found = await self._files.stat(path)
         except SftpError:
             return True  # it may be there; what follows will tell better
         return found is not None and (found.is_directory or found.mode is None)
 
-    def _make(self, path: bytes, depth: int) -> None:
+    async def _make(self, path: bytes) -> None:
         """Make a directory and those above it that are missing."""
+        missing: list[bytes] = []
         try:
-            found = self._sftp.stat(path)
-            if found is not None:
-                if not found.is_directory:
-                    raise Refused(f"not a directory on the host: {shown(path)}")
-                return
-            above = paths.split(path)[0]
-            if above != path and depth < MAX_DEPTH:
-                self._make(above, depth + 1)
-            try:
-                self._sftp.mkdir(path)
-            except SftpError:
-                # another host's copy may see the same disk and have been quicker
-                if not self._is_directory(path):
-                    raise
-            else:
-                self._made.append(path)
+            while True:
+                found = await self._files.stat(path)
+                if found is not None:
+                    if not found.is_directory:
+                        raise Refused(f"not a directory on the host: {shown(path)}")
+                    break
+                missing.append(path)
+                above = paths.split(path)[0]
+                if above == path or len(missing) > MAX_DEPTH:
+                    break
+                path = above
+            for path in reversed(missing):
+                if self._task.dry_run:
+                    continue
+                try:
+                    await self._files.mkdir(path)
+                except SftpError:
+                    # another host's copy may see the same disk and have been quicker
+                    if not await self._is_directory(path):
+                        raise
+                else:
+                    self._made.append(path)
         except SftpError as error:
             raise Refused(f"cannot make the directory {shown(path)} on the host: {remote_reason(error)}") from None
 
-    def _take_back(self) -> None:
+    async def _take_back(self) -> None:
         """Remove the directories that were made for a copy that did not come about."""
         try:
-            with self._sftp.last_words():
-                for path in reversed(self._made):
-                    self._sftp.rmdir(path)
+            for path in reversed(self._made):
+                await self._files.rmdir(path)
         except (SftpError, SftpGone):
             pass  # no longer empty, or out of reach
         self._made.clear()
+
+    # --- files ---
+
+    async def _beside(self, name: bytes, step: Coroutine[Any, Any, None], size: int = 0) -> None:
+        """Let ``step`` go on beside the others; what is refused costs it alone."""
+
+        async def guarded() -> None:
+            try:
+                await step
+            except Refused as refused:
+                self._ledger.fail(name, refused)
+
+        try:
+            await self._crew.start(guarded(), size if size <= self._files.small else max(size, OPEN_LOAD))
+        except BaseException:
+            step.close()
+            raise
+
+    async def _file(self, item: Item) -> None:
+        """Send a file, or put it among those that must be compared first."""
+        if item.existing is None:
+            await self._sender.look(item)
+        if self._task.force or item.existing is None or item.existing.size != item.info.st_size:
+            await self._send(item)
+        else:
+            self._alike.append(item)
+
+    async def _send(self, item: Item) -> None:
+        await self._sender.send(item)
+        if self._task.verify and not self._task.dry_run:
+            self._sent.append(item)
+
+    async def _compare(self, *, alone: bool = False) -> None:
+        """Send what is not the same; ``alone``: it is the whole copy, and what refuses it refuses all."""
+        while self._alike:
+            items, self._alike = self._alike[: comparing.AT_ONCE], self._alike[comparing.AT_ONCE :]
+            alike, self._ledger.compared = await comparing.same(self._files, [self._pair(item) for item in items])
+            for item, same in zip(items, alike, strict=True):
+                step = self._sender.freshen(item) if same else self._send(item)
+                if alone:
+                    await step
+                else:
+                    await self._beside(item.name, step, 0 if same else item.info.st_size)
+
+    def _pair(self, item: Item) -> comparing.Pair:
+        def digest() -> bytes | None:
+            return localdigests.of_path(item.source, lambda: self._files.stopping, follow=item.follow)
+
+        there = None if item.existing is None else item.existing.mtime
+        return comparing.Pair(item.target, digest, there, int(item.info.st_mtime))
+
+    async def _verify(self) -> None:
+        """What is on the host's disk must be what was sent."""
+        while self._sent:
+            items, self._sent = self._sent[: comparing.AT_ONCE], self._sent[comparing.AT_ONCE :]
+            digests = await self._files.digests([item.target for item in items])
+            if digests is None:
+                hint = "it has no sha256sum, shasum, sha256 or openssl, or runs no command for this login"
+                raise Refused("copied, but it could not be verified: the host computes no SHA-256", hint)
+            for item in items:
+                found = digests.of.get(item.target)
+                if found is None:
+                    self._ledger.fail(item.name, Refused("copied, but the host could not read it to verify it"))
+                elif found != item.digest:
+                    self._ledger.fail(item.name, Refused("what is on the host's disk is not what was sent"))
 
     # --- trees ---
 
     def _measure(self, source: bytes) -> int:
         """The bytes of all files below ``source``, as far as it can be read; for the progress line only."""
         total = 0
-        for directory, _, files in os.walk(source):
-            if self._sftp.stopping:
-                raise SftpStopped
-            for name in files:
-                with contextlib.suppress(OSError):
-                    info = os.lstat(paths.join(directory, name))
-                    total += info.st_size if stat.S_ISREG(info.st_mode) else 0
+        waiting = [source]
+        while waiting and not self._files.stopping:
+            with contextlib.suppress(OSError), os.scandir(waiting.pop()) as listing:
+                for entry in listing:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.is_file(follow_symlinks=False):
+                        with contextlib.suppress(OSError):
+                            total += entry.stat(follow_symlinks=False).st_size
         return total
 
-    def _tree(self, source: bytes, target: bytes, name: bytes) -> None:
-        try:
-            self._directory(source, target, name, 0)
-        except Refused as refused:
-            if not self._ledger.begun:
-                raise
-            self._ledger.fail(name, refused)
+    async def _tree(self, top: _Directory) -> None:
+        """Copy a tree level by level: all directories of one depth are made at once."""
+        level = [top]
+        depth = 0
+        while level:
+            for directory in level:
+                if directory is top:
+                    try:
+                        await self._enter(directory)
+                    except Refused as refused:
+                        if not self._ledger.begun:
+                            raise
+                        self._ledger.fail(directory.name, refused)
+                else:
+                    await self._beside(directory.name, self._enter(directory))
+            if directory is not top:
+                await self._crew.settled()
+            level = [directory for directory in level if directory.usable]
+            dressed = [one for one in level if (one.new or self._task.preserve) and not self._task.dry_run]
+            if depth == len(self._dress):
+                self._dress.append([])
+            self._dress[depth].extend(dressed)
+            below: list[_Directory] = []
+            for directory in level:
+                for entry in directory.entries:
+                    name = paths.join(directory.name, entry.name)
+                    try:
+                        await self._entry(entry, directory, name, depth, below)
+                    except Refused as refused:
+                        self._ledger.fail(name, refused)
+                    except OSError as error:
+                        reason = f"the local file cannot be read: {local_reason(error)}"
+                        self._ledger.fail(name, Refused(reason))
+                directory.entries = []
+                directory.there = None
+            level = below
+            depth += 1
 
-    def _directory(self, source: bytes, target: bytes, name: bytes, depth: int) -> None:
-        """Copy what is in ``source`` into ``target``, which is made if missing. ``name`` is for people."""
+    async def _enter(self, directory: _Directory) -> None:
+        """Read a local directory and make the host's, or see what is there."""
         try:
-            info = os.stat(source)
-            with os.scandir(source) as listing:
-                entries = sorted(listing, key=lambda entry: entry.name)
+            with os.scandir(directory.source) as listing:
+                directory.entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             raise Refused(f"the local file cannot be read: {local_reason(error)}") from None
-        if depth > MAX_DEPTH:
-            raise Refused(f"more than {MAX_DEPTH} directories deep")
-        new = self._make_for_tree(target)
-        for entry in entries:
-            below = paths.join(name, entry.name)
-            try:
-                self._entry(entry, paths.join(target, entry.name), below, depth, new)
-            except Refused as refused:
-                self._ledger.fail(below, refused)
-        if new or self._task.preserve:
-            # last of all: filling a directory changes its times, and a read-only one cannot be filled
-            try:
-                self._sftp.setstat(target, Attributes(mode=info.st_mode & 0o1777, **_times(info)))
-            except SftpError as error:
-                raise Refused(f"its mode and times could not be set: {remote_reason(error)}") from None
+        if not directory.new or not self._task.dry_run:
+            directory.new = await self._make_for_tree(directory.target)
+        if not directory.new and len(directory.entries) >= MANY:
+            with contextlib.suppress(SftpError):  # too many names, or it may not be read: each is looked at then
+                listed = await self._files.list(directory.target)
+                directory.there = {one.name: one.attributes for one in listed}
+        directory.usable = True
 
-    def _entry(self, entry: os.DirEntry[bytes], target: bytes, name: bytes, depth: int, new: bool) -> None:
-        try:
-            mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISLNK(mode):
-                self._link(os.readlink(entry.path), target)
-            elif stat.S_ISDIR(mode):
-                self._directory(entry.path, target, name, depth + 1)
-            elif stat.S_ISREG(mode):
-                self._file(entry.path, target, name, new=new, follow=False)
-            else:
-                self._ledger.leave_out(name)
-        except OSError as error:
-            raise Refused(f"the local file cannot be read: {local_reason(error)}") from None
-
-    def _make_for_tree(self, path: bytes) -> bool:
+    async def _make_for_tree(self, path: bytes) -> bool:
         """Make a directory of a tree, open to us alone until it is whole; False when it was there before."""
-        try:
-            self._sftp.mkdir(path, 0o700)
-        except SftpError as error:
+        error = None
+        if not self._task.dry_run:
             try:
-                found = self._sftp.stat(path)
+                await self._files.mkdir(path, 0o700)
+            except SftpError as refused:
+                error = refused
+            else:
+                return True
+        try:
+            found = await self._files.stat(path)
+        except SftpError:
+            found = None
+        if found is None:
+            try:
+                link = await self._files.stat(path, follow=False)
             except SftpError:
-                found = None
-            if found is None:
-                if self._sftp.stat(path, follow=False) is not None:
-                    raise Refused("a symlink that leads nowhere is in the way on the host") from None
-                raise self._cannot_write(error, paths.split(path)[0], 0) from None
-            if not found.is_directory:
-                raise Refused("a file of that name is in the way on the host") from None
-            return False
-        return True
+                link = None
+            if link is not None:
+                raise Refused("a symlink that leads nowhere is in the way on the host") from None
+            if error is None:
+                return True
+            directory = paths.split(path)[0]
+            raise refused_write(error, directory, await self._files.file_system(directory), 0) from None
+        if not found.is_directory:
+            raise Refused("a file of that name is in the way on the host") from None
+        return False
 
-    def _link(self, text: bytes, target: bytes) -> None:
-        """Make a link that says ``text``, in place of a link or file that is there."""
-        try:
-            found = self._sftp.stat(target, follow=False)
-            if found is None:
-                self._sftp.symlink(text, target)
-                return
-            if found.is_directory or found.is_special:
-                raise Refused("a directory or a device of that name is in the way on the host")
-            self.leftover = self._temporary(target)
-            self._sftp.symlink(text, self.leftover)
-            self._sftp.replace(self.leftover, target)
-            self.leftover = b""
-        except SftpError as error:
-            raise self._cannot_write(error, paths.split(target)[0], 0) from None
-        finally:
-            self._remove_leftover()
-
-    # --- one file ---
-
-    def _file(self, source: bytes, target: bytes, name: bytes, *, new: bool = False, follow: bool = True) -> None:
-        """Copy one file to exactly ``target``. ``new``: nothing can be there. Raises `Refused`."""
-        flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW)
-        try:
-            descriptor = os.open(source, flags)
-        except OSError as error:
-            raise Refused(f"the local file cannot be read: {local_reason(error)}") from None
-        try:
-            info = os.fstat(descriptor)
-            if not stat.S_ISREG(info.st_mode):
-                raise Refused("what is there is no longer a file")
-            self._ledger.begin(name)
-            existing = None
-            if not new:
-                target, existing = self._resolve(target)
-            self._write(descriptor, info, target, existing)
-        finally:
-            os.close(descriptor)
-        self._ledger.files += 1
-
-    def _resolve(self, path: bytes) -> tuple[bytes, Attributes | None]:
-        """Where a chain of links at ``path`` ends, and what stands there: the links themselves survive."""
-        for _ in range(MAX_LINKS):
-            try:
-                found = self._sftp.stat(path, follow=False)
-                if found is None or not found.is_link:
-                    break
-                # not tidied up: a `..` after a directory that is itself a link means what the host's kernel says
-                text = self._sftp.readlink(path)
-            except SftpError as error:
-                raise Refused(f"cannot look at {shown(path)} on the host: {remote_reason(error)}") from None
-            path = text if text.startswith(b"/") else paths.join(paths.split(path)[0], text)
-        else:
-            raise Refused("a circle of symlinks stands there on the host")
-        if found is not None and found.is_directory:
-            raise Refused(f"{shown(path)} is a directory on the host")
-        if found is not None and found.is_special:
-            raise Refused(f"{shown(path)} is a device, a FIFO or a socket on the host")
-        return path, found
-
-    def _write(self, descriptor: int, info: os.stat_result, target: bytes, existing: Attributes | None) -> None:
-        directory = paths.split(target)[0]
-        temporary = self._temporary(target)
-        self.leftover = temporary  # from the moment that the request is out
-        try:
-            try:
-                handle = self._sftp.open(temporary, WRITE | CREATE | EXCLUSIVE, Attributes(mode=0o600))
-            except SftpError as error:
-                self.leftover = b""
-                raise self._cannot_write(error, directory, info.st_size) from None
-            try:
-                self._fill(handle, descriptor, info, existing)
-            except SftpError as error:
-                raise self._cannot_write(error, directory, info.st_size) from None
-            try:
-                self._sftp.replace(temporary, target)
-            except SftpError as error:
-                if error.code == PERMISSION_DENIED:
-                    # a file could be made there, so it is the old one that may not go: a sticky directory such as /tmp
-                    what = f"no permission to replace {shown(target)} on the host"
-                    raise Refused(what, error.text or "it belongs to somebody else there") from None
-                raise self._cannot_write(error, directory, info.st_size) from None
-            self.leftover = b""
-        finally:
-            self._remove_leftover()
-
-    def _fill(self, handle: bytes, descriptor: int, info: os.stat_result, existing: Attributes | None) -> None:
-        """Write, dress and close the temporary file. Every status counts, the close's too."""
-
-        def read(length: int, offset: int) -> bytes:
-            try:
-                return os.pread(descriptor, length, offset)
-            except OSError as error:
-                raise Refused(f"the local file cannot be read: {local_reason(error)}") from None
-
-        try:
-            send_bytes(self._sftp, handle, read, info.st_size, self._ledger.moved)
-            self._dress(handle, info, existing)
-        except FileShrank:
-            self._sftp.drop_handle(handle)
-            raise Refused("the local file became shorter while it was read") from None
-        except (SftpError, Refused):
-            self._sftp.drop_handle(handle)
-            raise
-        self._sftp.close_handle(handle)
-
-    def _dress(self, handle: bytes, info: os.stat_result, existing: Attributes | None) -> None:
-        """Owner, mode and times of the new file, in this order: a change of owner may clear mode bits."""
-        same_owner = True
-        if existing is not None and existing.uid is not None:
-            now = self._sftp.fstat(handle)
-            same_owner = (now.uid, now.gid) == (existing.uid, existing.gid)
-            for uid, gid in ((existing.uid, existing.gid), (now.uid, existing.gid)):
-                if same_owner:
-                    break
-                try:
-                    self._sftp.fsetstat(handle, Attributes(uid=uid, gid=gid))
-                except SftpError:
-                    continue  # not permitted: only root gives files away
-                same_owner = uid == existing.uid
-                break
-        mode = paths.mode_for(
-            info.st_mode,
-            existing.mode if existing is not None else None,
-            preserve=self._task.preserve,
-            same_owner=same_owner,
-        )
-        self._sftp.fsetstat(handle, Attributes(mode=mode, **_times(info)))
-
-    def _temporary(self, target: bytes) -> bytes:
-        directory, name = paths.split(target)
-        return paths.join(directory, paths.part_name(name, secrets.token_hex(6)))
-
-    def _remove_leftover(self) -> None:
-        """Remove the temporary file, if one is there, even when we have been told to stop."""
-        if not self.leftover:
+    async def _entry(
+        self, entry: os.DirEntry[bytes], directory: _Directory, name: bytes, depth: int, below: list[_Directory]
+    ) -> None:
+        """Start with one name of a local directory. Raises `Refused` and OSError."""
+        info = entry.stat(follow_symlinks=False)
+        path = paths.join(directory.below, entry.name) if directory.below else entry.name
+        target = paths.join(directory.target, entry.name)
+        followed = False
+        if stat.S_ISLNK(info.st_mode) and self._task.follow:
+            info = entry.stat(follow_symlinks=True)
+            followed = True
+        if self._left_out.has(path, stat.S_ISDIR(info.st_mode)):
             return
-        try:
-            with self._sftp.last_words():
-                self._sftp.remove(self.leftover)
-        except SftpError as error:
-            if error.missing:
-                self.leftover = b""
-        except SftpGone:
-            pass  # it keeps its name in `leftover`
+        if stat.S_ISLNK(info.st_mode):
+            await self._beside(name, self._sender.link(os.readlink(entry.path), target, name))
+        elif stat.S_ISDIR(info.st_mode):
+            if depth >= MAX_DEPTH:
+                raise Refused(f"more than {MAX_DEPTH} directories deep")
+            above = directory.inside | {(directory.info.st_dev, directory.info.st_ino)}
+            if followed and (info.st_dev, info.st_ino) in above:
+                raise Refused("a symlink that leads back to a directory in which it stands")
+            below.append(_Directory(entry.path, target, name, path, info, above, new=directory.new))
+        elif stat.S_ISREG(info.st_mode):
+            item = Item(entry.path, target, name, info, new=directory.new, follow=followed)
+            if directory.there is not None and not item.new:
+                found = directory.there.get(entry.name)
+                if found is None:
+                    item.new = True
+                elif found.mode is not None and stat.S_ISREG(found.mode) and found.size is not None:
+                    item.existing = found
+            if item.existing is not None and item.existing.size == info.st_size and not self._task.force:
+                self._alike.append(item)
+            else:
+                await self._beside(name, self._file(item), info.st_size)
         else:
-            self.leftover = b""
+            self._ledger.leave_out(name)
 
-    def _cannot_write(self, error: SftpError, directory: bytes, needed: int) -> Refused:
-        """The reason in words, with a look at the disk while the unfinished file still fills it."""
-        return refused_write(error, directory, self._sftp.file_system(directory), needed)
+    async def _finish_directories(self) -> None:
+        """Modes and times last of all: filling a directory changes its times, and a read-only one cannot be filled."""
+        for level in reversed(self._dress):
+            for directory in level:
+                await self._beside(directory.name, self._dress_directory(directory))
+            await self._crew.settled()
 
-
-def _times(info: os.stat_result) -> dict[str, int]:
-    return {"atime": int(info.st_atime), "mtime": int(info.st_mtime)}
+    async def _dress_directory(self, directory: _Directory) -> None:
+        info = directory.info
+        try:
+            await self._files.setstat(directory.target, Attributes(mode=info.st_mode & 0o1777, **times_of(info)))
+        except SftpError as error:
+            raise Refused(f"its mode and times could not be set: {remote_reason(error)}") from None

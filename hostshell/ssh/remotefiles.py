@@ -10,11 +10,27 @@ answers. A verb that has to wait does ``await crew.reply(number)``; one that nev
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from hostshell.core.records import dataclass
 from hostshell.ssh.sftpwire import Attributes, Entry, FileSystem
+
+
+class SftpStopped(Exception):
+    """We were told to stop. Raised once: what is asked afterwards is for cleaning up, and has a moment for that."""
+
+
+class SftpGone(Exception):
+    """The channel ended, or the server broke the protocol. The message is for a person; ``hint`` says what to do."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class FileShrank(Exception):
+    """The source became shorter while it was read: what came is neither its old nor its new content."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +115,6 @@ class Answers(Protocol):
         """Keep an answer for which nobody waits yet."""
         ...
 
-    def last_words(self) -> AbstractContextManager[None]:
-        """For cleaning up: nothing in the block raises `SftpStopped`, but a host that is too slow for it `SftpGone`."""
-        ...
-
 
 class RemoteFiles(Answers, Protocol):
     """The verbs. Relative paths begin at the login's home."""
@@ -125,6 +137,10 @@ class RemoteFiles(Answers, Protocol):
 
     async def readlink(self, path: bytes) -> bytes:
         """The text of a symbolic link."""
+        ...
+
+    async def canonical(self, path: bytes) -> bytes:
+        """The path of what stands at ``path``, absolute and without a symlink in it."""
         ...
 
     async def file_system(self, path: bytes) -> FileSystem | None:
@@ -171,8 +187,11 @@ class RemoteFiles(Answers, Protocol):
         """Let the file at ``path`` be found at ``backup`` too (a hard link), or move it there where links cannot be."""
         ...
 
-    async def digests(self, paths: Sequence[bytes]) -> Digests | None:
-        """SHA-256 of many files, computed there in one call; None where the host has no tool, or lets none be run."""
+    async def digests(self, paths: Sequence[bytes], meanwhile: Callable[[], None] = lambda: None) -> Digests | None:
+        """SHA-256 of many files, computed there in one call; None where the host has no tool, or lets none be run.
+
+        ``meanwhile`` is called once the host is at work.
+        """
         ...
 
     async def digest_of_start(self, path: bytes, size: int) -> bytes | None:

@@ -8,20 +8,26 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import paramiko
 
 from hostshell.core.clean import clean, decode
-from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange, SftpGone
+from hostshell.ssh import digests
+from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
+from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
+from hostshell.ssh.remotefiles import Digests, SftpGone
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.sftpwire import (
     BAD_MESSAGE,
+    CREATE,
     END_OF_FILE,
+    EXCLUSIVE,
     FAILURE,
-    Answer,
+    READ,
+    WRITE,
     Attributes,
     Entry,
     FileSystem,
@@ -52,6 +58,8 @@ class Sftp(Exchange):
 
     def __init__(self, channel: paramiko.Channel, stopped: Callable[[], bool]) -> None:
         super().__init__(channel, stopped)
+        self._sessions: OpensSessions | None = None
+        self.flow = Flow()
         self.extensions: dict[bytes, bytes] = {}
         self.read_chunk = PLAIN_CHUNK
         self.write_chunk = PLAIN_CHUNK
@@ -71,6 +79,7 @@ class Sftp(Exchange):
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise LinkLost(f"the link ended: {error}", started=False) from None
         sftp = cls(channel, stopped)
+        sftp._sessions = connection
         try:
             channel.invoke_subsystem("sftp")
             channel.settimeout(POLL)
@@ -116,7 +125,7 @@ class Sftp(Exchange):
             self.extensions[name] = reader.string()
         if b"limits@openssh.com" in self.extensions:
             try:
-                limits = self._extended(b"limits@openssh.com").expect(Kind.EXTENDED_REPLY)
+                limits = self.wait_for(self._extended(b"limits@openssh.com")).expect(Kind.EXTENDED_REPLY)
                 _, reads, writes, _ = (limits.long() for _ in range(4))
             except SftpError:
                 return
@@ -141,105 +150,125 @@ class Sftp(Exchange):
             f"the host's SFTP server did not start{because}", "is the program of its `Subsystem sftp` line there?"
         )
 
-    def _extended(self, name: bytes, *fields: bytes) -> Answer:
-        body = pack_string(name) + b"".join(pack_string(field) for field in fields)
-        return self.answer(self.send(Kind.EXTENDED, body))
+    @property
+    def small(self) -> int:
+        """Bytes of a file that travels in one request."""
+        return min(self.read_chunk, self.write_chunk)
 
-    def _handle(self, number: int) -> bytes:
-        handle = self.answer(number).expect(Kind.HANDLE).string()
+    def _extended(self, name: bytes, *fields: bytes) -> int:
+        return self.send(Kind.EXTENDED, pack_string(name) + b"".join(pack_string(field) for field in fields))
+
+    async def _handle(self, number: int) -> bytes:
+        handle = (await self.answer(number)).expect(Kind.HANDLE).string()
         if len(handle) > MAX_HANDLE:
             raise SftpError(BAD_MESSAGE, "the host broke the SFTP protocol: a handle that is too long")
         return handle
 
-    # --- requests ---
+    # --- requests: see `remotefiles.RemoteFiles` ---
 
-    def stat(self, path: bytes, *, follow: bool = True) -> Attributes | None:
+    async def stat(self, path: bytes, *, follow: bool = True) -> Attributes | None:
         """What stands at ``path``; None where there is nothing."""
         try:
-            answer = self.answer(self.send(Kind.STAT if follow else Kind.LSTAT, pack_string(path)))
+            answer = await self.answer(self.send(Kind.STAT if follow else Kind.LSTAT, pack_string(path)))
             return answer.expect(Kind.ATTRS).attributes()
         except SftpError as error:
             if error.missing:
                 return None
             raise
 
-    def fstat(self, handle: bytes) -> Attributes:
-        """The attributes of an open file."""
-        return self.answer(self.send(Kind.FSTAT, pack_string(handle))).expect(Kind.ATTRS).attributes()
+    async def create(self, path: bytes) -> SftpUpload:
+        """Make a new file for us alone."""
+        return await self._write(path, WRITE | CREATE | EXCLUSIVE, Attributes(mode=0o600))
 
-    def open(self, path: bytes, flags: int, attributes: Attributes | None = None) -> bytes:
-        """Open a file; its handle. ``flags`` as in `sftpwire`."""
-        body = pack_string(path) + struct.pack(">I", flags) + (attributes or Attributes()).pack()
-        return self._handle(self.send(Kind.OPEN, body))
+    async def reopen(self, path: bytes) -> SftpUpload:
+        """Go on with a file that is there."""
+        return await self._write(path, WRITE, Attributes())
 
-    def close_handle(self, handle: bytes) -> None:
-        """Close a handle and learn how that went: some servers report a failed write only here."""
-        self.settle(self.send(Kind.CLOSE, pack_string(handle)))
+    async def _write(self, path: bytes, flags: int, attributes: Attributes) -> SftpUpload:
+        handle = await self._handle(self._ask_open(path, flags, attributes))
+        return SftpUpload(self, handle, self.write_chunk, can_sync=b"fsync@openssh.com" in self.extensions)
 
-    def drop_handle(self, handle: bytes) -> None:
-        """Close a handle whose end does not matter, without waiting."""
-        self.forget([self.send(Kind.CLOSE, pack_string(handle))])
+    async def open(self, path: bytes) -> SftpDownload:
+        """Open a file for reading."""
+        handle = await self._handle(self._ask_open(path, READ, Attributes()))
+        return SftpDownload(self, handle, self.read_chunk, self.flow)
 
-    def setstat(self, path: bytes, attributes: Attributes) -> None:
+    def _ask_open(self, path: bytes, flags: int, attributes: Attributes) -> int:
+        return self.send(Kind.OPEN, pack_string(path) + struct.pack(">I", flags) + attributes.pack())
+
+    async def setstat(self, path: bytes, attributes: Attributes) -> None:
         """Set what ``attributes`` holds on a path (links are followed)."""
-        self.settle(self.send(Kind.SETSTAT, pack_string(path) + attributes.pack()))
+        await self.settle(self.send(Kind.SETSTAT, pack_string(path) + attributes.pack()))
 
-    def fsetstat(self, handle: bytes, attributes: Attributes) -> None:
-        """Set what ``attributes`` holds on an open file."""
-        self.settle(self.send(Kind.FSETSTAT, pack_string(handle) + attributes.pack()))
-
-    def mkdir(self, path: bytes, mode: int | None = None) -> None:
+    async def mkdir(self, path: bytes, mode: int | None = None) -> None:
         """Make a directory; without ``mode`` the server chooses."""
-        self.settle(self.send(Kind.MKDIR, pack_string(path) + Attributes(mode=mode).pack()))
+        await self.settle(self.send(Kind.MKDIR, pack_string(path) + Attributes(mode=mode).pack()))
 
-    def rmdir(self, path: bytes) -> None:
+    async def rmdir(self, path: bytes) -> None:
         """Remove an empty directory."""
-        self.settle(self.send(Kind.RMDIR, pack_string(path)))
+        await self.settle(self.send(Kind.RMDIR, pack_string(path)))
 
-    def remove(self, path: bytes) -> None:
+    async def remove(self, path: bytes) -> None:
         """Remove a file or a link."""
-        self.settle(self.send(Kind.REMOVE, pack_string(path)))
+        await self.settle(self.send(Kind.REMOVE, pack_string(path)))
 
-    def readlink(self, path: bytes) -> bytes:
+    async def readlink(self, path: bytes) -> bytes:
         """The text of a symbolic link."""
-        answer = self.answer(self.send(Kind.READLINK, pack_string(path))).expect(Kind.NAME)
+        return await self._one_name(Kind.READLINK, path)
+
+    async def canonical(self, path: bytes) -> bytes:
+        """The path of what stands at ``path``, absolute and without a symlink in it."""
+        return await self._one_name(Kind.REALPATH, path)
+
+    async def _one_name(self, kind: Kind, path: bytes) -> bytes:
+        answer = (await self.answer(self.send(kind, pack_string(path)))).expect(Kind.NAME)
         if answer.number() != 1:
-            raise SftpError(BAD_MESSAGE, "not one name for a link")
+            raise SftpError(BAD_MESSAGE, "not one name for a path")
         return answer.string()
 
-    def symlink(self, text: bytes, path: bytes) -> None:
+    async def symlink(self, text: bytes, path: bytes) -> None:
         """Make a link at ``path``. OpenSSH and those after it take the two in this order, not the draft's."""
-        self.settle(self.send(Kind.SYMLINK, pack_string(text) + pack_string(path)))
+        await self.settle(self.send(Kind.SYMLINK, pack_string(text) + pack_string(path)))
 
-    def replace(self, source: bytes, target: bytes) -> None:
+    async def replace(self, source: bytes, target: bytes) -> None:
         """Rename over what may stand at ``target``, in one step. Without the extension only onto a free name."""
         if b"posix-rename@openssh.com" in self.extensions:
-            self._extended(b"posix-rename@openssh.com", source, target).settled()
+            await self.settle(self._extended(b"posix-rename@openssh.com", source, target))
         else:
-            self.settle(self.send(Kind.RENAME, pack_string(source) + pack_string(target)))
+            await self.settle(self.send(Kind.RENAME, pack_string(source) + pack_string(target)))
 
-    def file_system(self, path: bytes) -> FileSystem | None:
+    async def keep(self, path: bytes, backup: bytes) -> None:
+        """Let the file at ``path`` be found at ``backup`` too, or move it there where no hard links are."""
+        if b"hardlink@openssh.com" in self.extensions:
+            with contextlib.suppress(SftpError):
+                await self.settle(self._extended(b"hardlink@openssh.com", path, backup))
+                return
+        await self.settle(self.send(Kind.RENAME, pack_string(path) + pack_string(backup)))
+
+    async def file_system(self, path: bytes) -> FileSystem | None:
         """The state of the file system that holds ``path``; None where the server does not say."""
         if b"statvfs@openssh.com" not in self.extensions:
             return None
         try:
-            return FileSystem.read(self._extended(b"statvfs@openssh.com", path).expect(Kind.EXTENDED_REPLY))
+            answer = await self.answer(self._extended(b"statvfs@openssh.com", path))
+            return FileSystem.read(answer.expect(Kind.EXTENDED_REPLY))
         except SftpError:
             return None
 
-    def list(self, path: bytes) -> Iterator[Entry]:
-        """The entries of a directory as they come, without ``.`` and ``..``. Names are bytes, and not to be trusted."""
-        handle = self._handle(self.send(Kind.OPENDIR, pack_string(path)))
+    async def list(self, path: bytes) -> list[Entry]:
+        """The entries of a directory, without ``.`` and ``..``. Names are bytes, and not to be trusted."""
+        handle = await self._handle(self.send(Kind.OPENDIR, pack_string(path)))
+        entries: list[Entry] = []
         count = size = 0
         ahead = self.send(Kind.READDIR, pack_string(handle))
         try:
             while True:
                 number, ahead = ahead, self.send(Kind.READDIR, pack_string(handle))
                 try:
-                    answer = self.answer(number).expect(Kind.NAME)
+                    answer = (await self.answer(number)).expect(Kind.NAME)
                 except SftpError as error:
                     if error.code == END_OF_FILE:
-                        return
+                        return entries
                     raise
                 names = answer.number()
                 count += max(names, 1)  # answers without a name count too, or a server could send them for ever
@@ -250,11 +279,19 @@ class Sftp(Exchange):
                     size += len(name)
                     if size > MAX_NAMES:
                         raise SftpError(FAILURE, f"names of more than {MAX_NAMES >> 20} MiB in one directory")
-                    answer.string()  # the long form, as `ls -l` would print it
-                    entry = Entry(name, answer.attributes())
+                    answer.skip()  # the long form, as `ls -l` would print it
+                    attributes = answer.attributes()
                     if name not in (b".", b".."):
-                        yield entry
+                        entries.append(Entry(name, attributes))
         finally:
             self.forget([ahead])
             if not self._broken and not self.stopping:
-                self.drop_handle(handle)
+                self.forget([self.send(Kind.CLOSE, pack_string(handle))])
+
+    async def digests(self, paths: Sequence[bytes], meanwhile: Callable[[], None] = lambda: None) -> Digests | None:
+        """SHA-256 of many files, by a tool of the host in a session beside this one."""
+        return digests.of_files(self._sessions, paths, self._stopped, meanwhile) if self._sessions else None
+
+    async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
+        """SHA-256 of the first ``size`` bytes of one file."""
+        return digests.of_start(self._sessions, path, size, self._stopped) if self._sessions else None

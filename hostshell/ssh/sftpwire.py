@@ -31,6 +31,7 @@ class Kind(IntEnum):
     REMOVE = 13
     MKDIR = 14
     RMDIR = 15
+    REALPATH = 16
     STAT = 17
     RENAME = 18
     READLINK = 19
@@ -142,6 +143,10 @@ class Reader:
     def string(self) -> bytes:
         """A string of bytes."""
         return bytes(self._take(self.number()))
+
+    def skip(self) -> None:
+        """Pass over a string."""
+        self._take(self.number())
 
     def data(self) -> memoryview:
         """A string of bytes, not copied."""

@@ -10,10 +10,10 @@ from collections.abc import Callable
 
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
-from hostshell.ssh.exchange import SftpGone, SftpStopped
 from hostshell.ssh.get import Getting
-from hostshell.ssh.plan import Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
+from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
+from hostshell.ssh.remotefiles import RemoteFiles, SftpGone, SftpStopped
 from hostshell.ssh.sftp import OpensSessions, Sftp
 from hostshell.ssh.sftpwire import SftpError
 
@@ -23,7 +23,7 @@ __all__ = ["Copied", "CopyStopped", "TransferError", "get", "put"]
 def put(
     connection: OpensSessions,
     task: Put,
-    host: str,  # noqa: ARG001 - put and get are called alike
+    host: str,
     *,
     report: Reporter,
     stopped: Callable[[], bool],
@@ -34,7 +34,7 @@ def put(
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """
-    return _carry_out(connection, task, lambda sftp: Putting(sftp, task, Ledger(report)), stopped)
+    return _carry_out(connection, task, lambda files: Putting(files, task, host, Ledger(report)), stopped)
 
 
 def get(connection: OpensSessions, task: Get, host: str, *, report: Reporter, stopped: Callable[[], bool]) -> Copied:
@@ -42,29 +42,29 @@ def get(connection: OpensSessions, task: Get, host: str, *, report: Reporter, st
 
     ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put`.
     """
-    return _carry_out(connection, task, lambda sftp: Getting(sftp, task, host, Ledger(report)), stopped)
+    return _carry_out(connection, task, lambda files: Getting(files, task, host, Ledger(report)), stopped)
 
 
 def _carry_out(
     connection: OpensSessions,
     task: Put | Get,
-    make: Callable[[Sftp], Putting | Getting],
+    make: Callable[[RemoteFiles], Putting | Getting],
     stopped: Callable[[], bool],
 ) -> Copied:
     try:
-        if b"\0" in os.fsencode(task.local):
+        if any(b"\0" in os.fsencode(path) for path in (task.local, *task.also)):
             raise TransferError("a path cannot hold a NUL character")
     except UnicodeEncodeError:
         raise TransferError("the local path is no valid text") from None
     try:
-        sftp = Sftp.over(connection, stopped)
+        files = _far_side(connection, stopped)
     except SftpStopped:
         raise CopyStopped from None
     except SftpGone as gone:
         raise TransferError(gone.message, gone.hint) from None
     except SftpError:
         raise TransferError("the host broke the SFTP protocol") from None
-    copy = make(sftp)
+    copy = make(files)
     try:
         return copy.run()
     except SftpStopped:
@@ -78,9 +78,18 @@ def _carry_out(
     except UsageError as error:
         raise TransferError(error.message, error.hint) from None
     finally:
-        sftp.close()
+        files.close()
+
+
+def _far_side(connection: OpensSessions, stopped: Callable[[], bool]) -> RemoteFiles:
+    """What carries out the verbs on the host. Raises as `Sftp.over` does."""
+    return Sftp.over(connection, stopped)
 
 
 def _left(copy: Putting | Getting, message: str) -> str:
-    """The sentence with the temporary file that could not be removed, or "" where none is left."""
-    return f"{message}; {shown(copy.leftover)} may have stayed on the host" if copy.leftover else ""
+    """The sentence with the temporary files that could not be removed, or "" where none is left."""
+    names = [shown(path) for path in copy.leftovers]
+    if not names:
+        return ""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return f"{message}; {', '.join(names[:NAMED])}{more} may have stayed on the host"

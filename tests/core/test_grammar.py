@@ -438,8 +438,8 @@ def test_a_line_that_never_ends_is_a_usage_error_that_survives_pickling() -> Non
         ("Batch_Run -g web -cmd x", "Batch_Run", "batch_run?"),
         ("scp a b", "scp", "batch_scp?"),
         ("upload a b", "upload", "put?"),
-        ("put", "put needs two paths", "put LOCAL REMOTE"),
-        ("put -g web", "put needs two paths", "put LOCAL REMOTE"),
+        ("put", "put needs two paths", "put LOCAL... REMOTE"),
+        ("put -g web", "put needs two paths", "put LOCAL... REMOTE"),
         ("put 'a b' -g web", "put needs two paths", 'it is: put "a b" ~/ -g web'),
         ("get /etc/hosts", "get needs two paths", "it is: get /etc/hosts ./"),
         ("put a ''", "an empty path", "~/"),
@@ -447,7 +447,7 @@ def test_a_line_that_never_ends_is_a_usage_error_that_survives_pickling() -> Non
         ("get root@web1:~/x ./", "in the path root@web1:~/x", "get ~/x ./ -h root@web1"),
         ("put -r a b", "no such option: -r", "a directory is copied with all that is in it"),
         ("batch_scp -g web -action put -r -local a -remote b", "-r", "a directory is copied with all"),
-        ("get -remote a -local b", "-remote", "get REMOTE LOCAL"),
+        ("get -remote a -local b", "-remote", "get REMOTE... LOCAL"),
         ("ls -l", "no such command: ls", "`help`"),
         ("  # not a comment", "#", "first character"),
         ("'hosts web1'", "hosts web1", "-c"),
@@ -691,3 +691,24 @@ def test_all_that_follows_the_host_of_connect_is_its_command(line: str, meant: o
 def test_connect_needs_a_host(line: str) -> None:
     with pytest.raises(UsageError, match=r"connect"):
         parse_line(line)
+
+
+def test_the_sources_of_a_copy_may_be_repeated_and_patterns_too() -> None:
+    line = "batch_scp -g web -action put -local a -local 'b c' -remote d/ --exclude-files *.pyc --exclude-files tmp/"
+    asked = parse_line(line)
+    assert isinstance(asked, BatchScp)
+    assert (asked.local, asked.also, asked.remote) == ("a", ("b c",), "d/")
+    assert asked.exclude_files == ("*.pyc", "tmp/")
+    assert parse_line(render(asked)) == asked
+    asked = parse_line("get /a '/var/log/*.log' out/ -h h1 --verify --dry-run --backup --sync --force --follow")
+    assert isinstance(asked, BatchScp)
+    assert (asked.remote, asked.also, asked.local) == ("/a", ("/var/log/*.log",), "out/")
+    assert asked.verify and asked.dry_run and asked.backup and asked.sync and asked.force and asked.follow
+    assert parse_line(render(asked)) == asked
+
+
+@pytest.mark.parametrize(("action", "twice", "once"), [("put", "-remote", "-local"), ("get", "-local", "-remote")])
+def test_the_place_of_a_copy_may_not_be_repeated(action: str, twice: str, once: str) -> None:
+    error = refused(f"batch_scp -g web -action {action} {once} a {twice} b {twice} c")
+    assert "given twice" in error.message
+    assert f"{once} may be repeated" in error.hint

@@ -10,6 +10,8 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import paramiko
+
 from hostshell.ssh.sftpwire import Kind
 
 DIRECTORY, FILE, LINK = 0o040755, 0o100644, 0o120777
@@ -177,12 +179,16 @@ class Server:
 
 
 class Line:
-    """A link that lives, with one channel on it."""
+    """A link that lives, with one channel on it, and no room for another."""
 
     def __init__(self, channel: Wire) -> None:
         self._channel = channel
+        self._opened = False
 
     def open_session(self, window_size: int, timeout: float) -> Wire:
+        if self._opened:
+            raise paramiko.ChannelException(1, "Administratively prohibited")
+        self._opened = True
         return self._channel
 
     def is_active(self) -> bool:
@@ -234,6 +240,9 @@ class Wire:
 
     def settimeout(self, seconds: float) -> None:
         """Nothing here ever waits."""
+
+    def recv_ready(self) -> bool:
+        return bool(self._out or self._answers)
 
     def recv_stderr_ready(self) -> bool:
         return False

@@ -186,21 +186,11 @@ class Wide(Server):
         return Node(DIRECTORY, names=[(b"a", Node(DIRECTORY)), (b"b", Node(DIRECTORY))])
 
 
-def test_adding_up_a_tree_for_the_progress_line_ends_even_where_the_tree_does_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    class Asked(Exception):
-        """The copy itself has begun."""
-
+def test_a_tree_that_is_wide_and_deep_without_an_end_has_one_here(monkeypatch: pytest.MonkeyPatch) -> None:
     from hostshell.ssh import get as module
 
-    monkeypatch.setattr(module, "MAX_MEASURED", 500)
-
-    def begun(*_: object) -> None:
-        raise Asked
-
-    monkeypatch.setattr(module.Getting, "_tree", begun)
+    monkeypatch.setattr(module, "MAX_FOLDERS", 100)
     server = Wide(Node())
-    with scene() as root, pytest.raises(Asked):
-        get(server, root)
+    with scene() as root:
+        assert "more than 100 directories" in get(server, root)
     assert sum(kind == Kind.OPENDIR for kind, _ in server.requests) < 1_000

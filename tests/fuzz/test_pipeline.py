@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hostshell.ssh.exchange import SftpGone
-from hostshell.ssh.pipeline import FileShrank, fetch_bytes, send_bytes
+from hostshell.ssh.crew import Crew
+from hostshell.ssh.remotefiles import FileShrank, SftpGone
 from hostshell.ssh.sftp import Sftp
-from hostshell.ssh.sftpwire import CREATE, READ, WRITE, SftpError
+from hostshell.ssh.sftpwire import Attributes, SftpError
 from tests.fuzz.damage import damaged
 from tests.fuzz.effort import effort
 from tests.fuzz.sftp_peer import DIRECTORY, Line, Node, Server, Wire
@@ -21,6 +23,17 @@ def start(server: Server, chunk: int, piece: int = 1 << 20) -> Sftp:
     sftp = Sftp.over(Line(Wire(server, piece=piece)), lambda: False)
     sftp.read_chunk = sftp.write_chunk = chunk
     return sftp
+
+
+def fetch(sftp: Sftp, landed: Landed, said: int, moved: list[int], begin: Callable[[], None] = lambda: None) -> int:
+    """Read ``/file``; ``begin`` is called once it is open."""
+
+    async def whole() -> int:
+        download = await sftp.open(b"/file")
+        begin()
+        return await download.fetch(landed.write, 0, said, moved.append)
+
+    return Crew(sftp).run(whole())
 
 
 class Landed:
@@ -49,10 +62,9 @@ def test_what_is_fetched_is_the_file_or_its_beginning_or_an_error(
 ) -> None:
     content = CONTENT[:there]
     sftp = start(Server(folder(content), seed=seed, short=short), chunk, piece)
-    handle = sftp.open(b"/file", READ)
     landed, moved = Landed(), []
     try:
-        total = fetch_bytes(sftp, handle, landed.write, said, moved.append)
+        total = fetch(sftp, landed, said, moved)
     except FileShrank:
         assert said > there
         return
@@ -67,11 +79,13 @@ def test_spoiled_answers_to_reads_put_no_byte_outside_of_the_file(
 ) -> None:
     server = Server(folder(CONTENT), seed=seed, more=more)
     sftp = start(server, chunk)
-    handle = sftp.open(b"/file", READ)
-    server.spoil = lambda packet: data.draw(damaged(packet)) if data.draw(st.booleans()) else packet
     landed, moved = Landed(), []
+
+    def begin() -> None:
+        server.spoil = lambda packet: data.draw(damaged(packet)) if data.draw(st.booleans()) else packet
+
     try:
-        total = fetch_bytes(sftp, handle, landed.write, said, moved.append)
+        total = fetch(sftp, landed, said, moved, begin)
     except (FileShrank, SftpError, SftpGone):
         assert not said or all(0 <= at < said for at in landed.bytes)
         return
@@ -87,17 +101,20 @@ def test_an_upload_that_went_well_was_acknowledged_write_by_write(
 ) -> None:
     server = Server(folder(b""), seed=seed)
     sftp = start(server, chunk)
-    handle = sftp.open(b"/new", WRITE | CREATE)
-    if spoil:
-        server.spoil = lambda packet: data.draw(damaged(packet)) if data.draw(st.booleans()) else packet
-    moved: list[int] = []
+    content, moved = CONTENT[:size], []
+
+    async def whole() -> None:
+        upload = await sftp.create(b"/new")
+        if spoil:
+            server.spoil = lambda packet: data.draw(damaged(packet)) if data.draw(st.booleans()) else packet
+        await upload.fill(lambda length, offset: content[offset : offset + length], 0, size, moved.append)
+        await upload.finish(Attributes(mode=0o600), sync=False)
+
     try:
-        total = send_bytes(
-            sftp, handle, lambda length, offset: CONTENT[:size][offset : offset + length], size, moved.append
-        )
+        Crew(sftp).run(whole())
     except (SftpError, SftpGone):
         assert spoil
         assert sum(moved) <= size
         return
-    assert total == sum(moved) == size
-    assert server.made[b"/new"].content == CONTENT[:size]
+    assert sum(moved) == size
+    assert server.made[b"/new"].content == content

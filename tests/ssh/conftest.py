@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
@@ -31,19 +32,21 @@ class Copier:
     stopped: Callable[[], bool] = lambda: False
     reports: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def put(
-        self, local: Path | str, remote: Path | str, *, parents: bool = False, preserve: bool = False
-    ) -> transfer.Copied:
-        """`transfer.put`; a relative remote text is below ``there``."""
+    def put(self, local: Path | str, remote: Path | str, *, parents: bool = False, **more: Any) -> transfer.Copied:
+        """`transfer.put`; a relative remote text is below ``there``. ``more`` are further fields of `Put`."""
         self.reports.clear()
-        task = Put(os.path.join(self.here, local), self.remote(remote), parents, preserve)
+        task = Put(os.path.join(self.here, local), self.remote(remote), parents, **more)
         return transfer.put(self.transport, task, self.host, report=self._report, stopped=self.stopped)
 
-    def get(self, remote: Path | str, local: str = "out/", *, preserve: bool = False) -> transfer.Copied:
-        """`transfer.get`; relative texts are below ``there`` and ``here``."""
+    def get(self, remote: Path | str, local: str = "out/", *, expect: str = "", **more: Any) -> transfer.Copied:
+        """`transfer.get`; relative texts are below ``there`` and ``here``. ``expect``: how it must fail."""
         self.reports.clear()
         layout = local_layout(f"{self.here}/{local}").replace("{host}", self.host)
-        task = Get(self.remote(remote), layout, preserve=preserve)
+        task = Get(self.remote(remote), layout, **more)
+        if expect:
+            with pytest.raises(transfer.TransferError, match=expect):
+                transfer.get(self.transport, task, self.host, report=self._report, stopped=self.stopped)
+            return transfer.Copied(0, 0)
         return transfer.get(self.transport, task, self.host, report=self._report, stopped=self.stopped)
 
     def remote(self, text: Path | str) -> str:

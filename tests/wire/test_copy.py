@@ -193,6 +193,7 @@ def test_another_users_file_in_a_sticky_directory_is_told_as_such(
         source = tmp_path / "x"
         source.write_text("x")
         assert put(six, source, f"{shared}/", ["h1"]).status() == {"h1": "ok"}
+        source.write_text("y")
         found = put(six, source, f"{shared}/", ["h2"])
         if accounts[0].real:  # without root both hosts log in as one user, who may replace it
             error = found.finished["h2"].error

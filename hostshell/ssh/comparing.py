@@ -1,0 +1,40 @@
+"""Whether files here and on the host hold the same: by SHA-256, else by size and time. Nothing is copied twice.
+
+Must not know which way a copy goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from hostshell.ssh.remotefiles import RemoteFiles
+
+BY_TIME = "size and time"
+AT_ONCE = 4096  # files in one call of the host's tool
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A file on the host and one here, of the same size. ``local`` reads the one here; times are whole seconds."""
+
+    remote: bytes
+    local: Callable[[], bytes | None]
+    remote_time: int | None
+    local_time: int
+
+
+async def same(files: RemoteFiles, pairs: Sequence[Pair]) -> tuple[list[bool], str]:
+    """Which pairs hold the same bytes, and how that was seen."""
+    here: list[bytes | None] = []
+
+    def read_here() -> None:
+        here.extend(pair.local() for pair in pairs)
+
+    digests = await files.digests([pair.remote for pair in pairs], read_here)
+    if digests is None:
+        return [pair.remote_time == pair.local_time for pair in pairs], BY_TIME
+    found = digests.of
+    return [
+        digest is not None and found.get(pair.remote) == digest for pair, digest in zip(pairs, here, strict=True)
+    ], digests.tool

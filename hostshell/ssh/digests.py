@@ -1,0 +1,163 @@
+"""SHA-256 of files on a host, by a tool that is there: many files in one call, in a session of its own.
+
+Names travel over standard input, each ended by NUL, so that no shell ever reads one. Must not know what is copied.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import paramiko
+
+from hostshell.ssh import sessions
+from hostshell.ssh.failures import LinkLost
+from hostshell.ssh.remotefiles import Digests, SftpStopped
+
+WINDOW = 2 * 1024 * 1024  # bytes of the tool's answer that may wait here
+POLL = 0.1  # seconds between two looks at whether to stop
+PATIENCE = 3600.0  # seconds for an answer: the host may have terabytes to read
+MOST = 200  # bytes of a line beyond the name's own
+_HEX = 64  # digits of a SHA-256
+
+# One word for every login shell: no single quote, exclamation mark or newline inside. Its first line names the tool.
+_FIND = (
+    "PATH=$PATH:/usr/local/bin:/usr/bin:/bin:/sbin; LC_ALL=C; export PATH LC_ALL; "
+    'for t in sha256sum "shasum -a 256" "sha256 -r" "openssl dgst -sha256 -r"; do '
+    "if command -v ${t%% *} >/dev/null 2>&1; then "
+)
+_MANY = f"sh -c '{_FIND}echo $t; exec xargs -0 $t 2>/dev/null; fi; done; exit 127'"
+# the size is a number of ours, the name comes over standard input
+_START = f"sh -c '{_FIND}echo $t; xargs -0 head -c SIZE 2>/dev/null | $t; exit 0; fi; done; exit 127'"
+
+
+class OpensSessions(Protocol):
+    """What is needed of a connection: our `Sessions`, and paramiko's transport."""
+
+    def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
+        """A session. Raises as they do."""
+        ...
+
+
+def of_files(
+    connection: OpensSessions, paths: Sequence[bytes], stopped: Callable[[], bool], meanwhile: Callable[[], None]
+) -> Digests | None:
+    """What the host's tool says of ``paths``; None where there is no tool, or no command may run.
+
+    ``meanwhile`` is called once, while the host is at work. Raises `SftpStopped`.
+    """
+    asked = {_literal(path): path for path in paths if _safe(path)}
+    names = b"".join(name + b"\0" for name in asked)
+    answer = _call(connection, _MANY, names, stopped, meanwhile, len(names) + MOST * (len(asked) + 1))
+    if answer is None:
+        return None
+    tool, *lines = answer.split(b"\n")
+    found: dict[bytes, bytes] = {}
+    for line in lines:
+        digest = _digest(line)
+        path = asked.get(line[_HEX:].lstrip(b" *"))
+        if digest is not None and path is not None:
+            found[path] = digest
+    return Digests(_tool(tool), found)
+
+
+def of_start(connection: OpensSessions, path: bytes, size: int, stopped: Callable[[], bool]) -> bytes | None:
+    """SHA-256 of the first ``size`` bytes of a file; None where it cannot be had. Raises `SftpStopped`."""
+    answer = _call(
+        connection, _START.replace("SIZE", str(size)), _literal(path) + b"\0", stopped, lambda: None, 10 * MOST
+    )
+    return None if answer is None else _digest(answer.partition(b"\n")[2])
+
+
+def _literal(path: bytes) -> bytes:
+    """The path so that no tool takes it for an option."""
+    return path if path.startswith(b"/") else b"./" + path
+
+
+def _safe(path: bytes) -> bool:
+    """Whether the tool's line names the file as it is: with these in its name, tools write it in ways of their own."""
+    return not any(byte in path for byte in (b"\n", b"\\", b"\r"))
+
+
+def _digest(line: bytes) -> bytes | None:
+    if line[_HEX : _HEX + 1] != b" ":
+        return None
+    try:
+        digest = bytes.fromhex(line[:_HEX].decode("ascii"))
+    except ValueError:
+        return None
+    return digest if len(digest) == _HEX // 2 else None
+
+
+def _tool(line: bytes) -> str:
+    word = line.split(b" ")[0].decode("ascii", "replace")
+    return word if word in ("sha256sum", "shasum", "sha256", "openssl") else "a tool of the host"
+
+
+def _call(
+    connection: OpensSessions,
+    command: str,
+    names: bytes,
+    stopped: Callable[[], bool],
+    meanwhile: Callable[[], None],
+    most: int,
+) -> bytes | None:
+    """The answer of ``command``, at most ``most`` bytes; None where there is none."""
+    worked = False
+
+    def work() -> None:
+        nonlocal worked
+        if not worked:
+            worked = True
+            meanwhile()
+
+    try:
+        channel = connection.open_session(window_size=WINDOW, timeout=60)
+    except (sessions.Refused, LinkLost, paramiko.SSHException, OSError, EOFError):
+        work()
+        return None
+    try:
+        channel.settimeout(POLL)
+        channel.exec_command(command)
+        view = memoryview(names)
+        while view:
+            _look(stopped)
+            with contextlib.suppress(TimeoutError):
+                view = view[channel.send(bytes(view[:32768])) :]
+        channel.shutdown_write()
+        work()
+        return _answer(channel, stopped, most)
+    except (paramiko.SSHException, OSError, EOFError):
+        work()
+        return None
+    finally:
+        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+            channel.close()
+
+
+def _answer(channel: paramiko.Channel, stopped: Callable[[], bool], most: int) -> bytes | None:
+    answer = bytearray()
+    until = time.monotonic() + PATIENCE
+    while time.monotonic() < until:
+        _look(stopped)
+        if channel.recv_stderr_ready():
+            channel.recv_stderr(WINDOW)  # what a login shell says
+        try:
+            data = channel.recv(WINDOW)
+        except TimeoutError:
+            if not channel.get_transport().is_alive():
+                return None
+            continue
+        if not data:
+            return bytes(answer) if b"\n" in answer else None
+        answer += data
+        if len(answer) > most:
+            return None
+    return None
+
+
+def _look(stopped: Callable[[], bool]) -> None:
+    if stopped():
+        raise SftpStopped

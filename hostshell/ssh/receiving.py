@@ -1,0 +1,120 @@
+"""One file or link on its way from a host: whole, under a temporary name first, then in place of what is there.
+
+Must not know trees, and must not trust the host. Many may be under way at once on one `Crew`.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from dataclasses import dataclass
+
+from hostshell.core.model import Get
+from hostshell.ssh.landing import Folder
+from hostshell.ssh.plan import Ledger, Refused, remote_reason
+from hostshell.ssh.remotefiles import Download, FileShrank, RemoteFiles
+from hostshell.ssh.sending import SYNCED
+from hostshell.ssh.sftpwire import Attributes, SftpError
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A file of the host, and the name in a folder here that it gets.
+
+    ``name`` is for people; ``called`` is how a sentence speaks of it. ``here``: the file of the same size that is here.
+    """
+
+    remote: bytes
+    folder: Folder
+    local: bytes
+    name: bytes
+    found: Attributes
+    called: str = "the file"
+    here: os.stat_result | None = None
+    replaces: bool = False
+
+
+class Receiver:
+    """Fetches files from one host."""
+
+    def __init__(self, files: RemoteFiles, task: Get, host: str, ledger: Ledger) -> None:
+        self._files = files
+        self._task = task
+        self._host = host
+        self._ledger = ledger
+        self._stamp = time.strftime("%Y%m%d-%H%M%S")
+
+    async def fetch(self, arrival: Arrival) -> None:
+        """Copy one file to exactly its name. The folder is made once the host has opened the file. Raises `Refused`."""
+        if self._task.dry_run:
+            self._ledger.would(arrival.name, arrival.found.size or 0, replace=arrival.replaces)
+            return
+        try:
+            download = await self._files.open(arrival.remote)
+        except SftpError as error:
+            raise Refused(f"{arrival.called} cannot be read: {remote_reason(error)}") from None
+        try:
+            found = await download.stat()
+            if found.is_directory or found.is_special:
+                raise Refused("what is there on the host is no longer a file")
+            self._ledger.begin(arrival.name)
+            await self._land(download, found, arrival)
+        except FileShrank:
+            raise Refused("the file became shorter on the host while it was read") from None
+        except SftpError as error:
+            raise Refused(f"{arrival.called} cannot be read: {remote_reason(error)}") from None
+        finally:
+            download.abandon()
+        self._ledger.files += 1
+
+    async def _land(self, download: Download, found: Attributes, arrival: Arrival) -> None:
+        size = found.size or 0
+        small = 0 < size <= self._files.small
+        held = bytearray()
+        if small:
+            # it is here in one piece or not at all, so that nothing need be open here while others wait
+            await download.fetch(lambda data, _: held.extend(data), 0, size, self._ledger.moved)
+        arrival.folder.make()
+        with arrival.folder.file(arrival.local) as unfinished:
+            if small:
+                unfinished.write(memoryview(held), 0)
+            else:
+                await download.fetch(unfinished.write, 0, size, self._ledger.moved)
+            unfinished.finish(
+                found.mode,
+                None if found.atime is None or found.mtime is None else (found.atime, found.mtime),
+                preserve=self._task.preserve,
+                sync=self._task.sync or size > SYNCED,
+                backup=self._stamp if self._task.backup else "",
+            )
+
+    def freshen(self, arrival: Arrival) -> None:
+        """The content is here already: times as of the host's, and the mode where it was asked for."""
+        here = arrival.here
+        assert here is not None
+        self._ledger.unchanged(here.st_size)
+        if self._task.dry_run:
+            return
+        mode = None
+        if self._task.preserve and arrival.found.mode is not None:
+            mode = arrival.found.mode & 0o777
+            mode = None if mode == stat.S_IMODE(here.st_mode) else mode
+        times = None
+        if arrival.found.mtime is not None and arrival.found.mtime != int(here.st_mtime):
+            times = (arrival.found.atime or arrival.found.mtime, arrival.found.mtime)
+        arrival.folder.freshen(arrival.local, mode, times)
+
+    async def link(self, remote: bytes, folder: Folder, local: bytes, name: bytes) -> None:
+        """Make a link here that says what the host's says. Raises `Refused`."""
+        try:
+            text = await self._files.readlink(remote)
+        except SftpError as error:
+            raise Refused(f"cannot be read: {remote_reason(error)}") from None
+        if not text or b"\0" in text:
+            raise Refused("refused: a link that leads to no name")
+        if self._task.dry_run:
+            if not folder.has_link(text, local):
+                self._ledger.would(name, 0, replace=folder.look(local) is not None)
+            return
+        folder.link(text, local)

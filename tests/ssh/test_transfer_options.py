@@ -1,0 +1,321 @@
+"""What the options of a copy do, against a real OpenSSH server: there and back."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import time
+from pathlib import Path
+
+import pytest
+
+from hostshell.ssh import digests
+from hostshell.ssh.transfer import TransferError
+from tests.ssh.conftest import Copier
+from tests.ssh.trees import everything, make_tree, mode, names, picture
+
+TOOL = "sha256sum"
+
+
+def same_time(*files: Path) -> None:
+    for path in files:
+        os.utime(path, (1_000_000_000, 1_000_000_000))
+
+
+# --- nothing twice ---
+
+
+def test_what_is_there_with_the_same_content_is_not_sent_again_and_counted(copier: Copier) -> None:
+    make_tree(copier.here / "tree")
+    first = copier.put("tree", "tree")
+    assert (first.files, first.unchanged, first.compared) == (3, 0, None)
+    inode = (copier.there / "tree" / "run").stat().st_ino
+    again = copier.put("tree", "tree")
+    assert (again.files, again.bytes, again.unchanged, again.saved) == (0, 0, 3, first.bytes)
+    assert again.compared == TOOL
+    assert (copier.there / "tree" / "run").stat().st_ino == inode
+    first = copier.get("tree")
+    assert (first.files, first.unchanged) == (3, 0)
+    again = copier.get("tree")
+    # an empty file says of itself no more than that it may be one of /proc: it is read, which costs nothing
+    assert (again.files, again.bytes, again.unchanged, again.compared) == (1, 0, 2, TOOL)
+    assert picture(copier.here / "out/h1/tree", folder_times=False) == picture(copier.here / "tree", folder_times=False)
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_the_same_size_and_time_but_other_bytes_are_sent(copier: Copier, count: int) -> None:
+    for folder, content in ((copier.here / "tree", "new"), (copier.there / "tree", "old")):
+        folder.mkdir()
+        for number in range(count):
+            (folder / f"f{number}").write_text(content)
+            same_time(folder / f"f{number}")
+    copier.give(copier.there / "tree")
+    copied = copier.put("tree", "tree")
+    assert (copied.files, copied.unchanged) == (count, 0)
+    assert {path.read_text() for path in (copier.there / "tree").iterdir()} == {"new"}
+    assert copier.put("tree/f0", "tree/f0").unchanged == 1
+    (copier.there / "tree" / "f0").write_text("odd")
+    same_time(copier.there / "tree" / "f0")
+    copier.get("tree/f0", "back/")
+    (copier.there / "tree" / "f0").write_text("ODD")
+    same_time(copier.there / "tree" / "f0")
+    assert copier.get("tree/f0", "back/").files == 1
+    assert (copier.here / "back/h1/f0").read_text() == "ODD"
+
+
+def test_a_changed_mode_or_time_alone_resends_no_byte(copier: Copier) -> None:
+    source = copier.here / "src"
+    source.write_text("content")
+    source.chmod(0o640)
+    copier.put("src", "name")
+    source.chmod(0o600)
+    same_time(source)
+    assert copier.put("src", "name").bytes == 0
+    assert mode(copier.there / "name") == 0o640
+    assert int((copier.there / "name").stat().st_mtime) == 1_000_000_000
+    assert copier.put("src", "name", preserve=True).bytes == 0
+    assert mode(copier.there / "name") == 0o600
+    copier.get("name")
+    (copier.there / "name").chmod(0o644)
+    assert copier.get("name", preserve=True).bytes == 0
+    assert mode(copier.here / "out/h1/name") == 0o644
+
+
+def test_force_sends_what_is_there(copier: Copier) -> None:
+    (copier.here / "src").write_text("content")
+    copier.put("src", "name")
+    assert copier.put("src", "name", force=True).files == 1
+    assert copier.get("name").files == 1
+    assert copier.get("name", force=True).files == 1
+
+
+def test_without_a_tool_size_and_time_decide_and_are_named(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "_MANY", "sh -c 'exit 127'")
+    (copier.here / "src").write_text("content")
+    copier.put("src", "name")
+    again = copier.put("src", "name")
+    assert (again.files, again.unchanged, again.compared) == (0, 1, "size and time")
+    same_time(copier.there / "name")
+    assert copier.put("src", "name").files == 1
+    with pytest.raises(TransferError, match="could not be verified"):
+        copier.put("src", "name", verify=True, force=True)
+
+
+@pytest.mark.parametrize(
+    "name", ["it's", "a b", "-rf", "$(id)", "two\nlines", "back\\slash", " lead", "*star", "caf\udce9"]
+)
+def test_names_of_any_kind_are_compared_as_they_are(copier: Copier, name: str) -> None:
+    (copier.here / name).write_text("content")
+    copier.put(name, ".")
+    again = copier.put(name, ".")
+    # with a newline or a backslash in it a tool writes the name in a way of its own: such a file is sent again
+    assert again.unchanged == (0 if "\n" in name or "\\" in name else 1)
+    assert (copier.there / name).read_text() == "content"
+
+
+@pytest.mark.parametrize("tool", ["shasum -a 256", "openssl dgst -sha256 -r"])
+def test_other_tools_are_understood_too(copier: Copier, monkeypatch: pytest.MonkeyPatch, tool: str) -> None:
+    monkeypatch.setattr(digests, "_MANY", digests._MANY.replace("sha256sum ", "no-such-tool "))
+    if not tool.startswith("shasum"):
+        monkeypatch.setattr(digests, "_MANY", digests._MANY.replace('"shasum -a 256"', "no-such-tool"))
+    (copier.here / "a b").write_text("content")
+    copier.put("a b", ".")
+    assert copier.put("a b", ".").compared == tool.split()[0]
+
+
+def test_the_digest_of_a_beginning(copier: Copier) -> None:
+    (copier.there / "name").write_bytes(b"abc" * 1000)
+    path = os.fsencode(copier.there / "name")
+    found = digests.of_start(copier.transport, path, 100, lambda: False)
+    assert found == hashlib.sha256((b"abc" * 1000)[:100]).digest()
+    assert digests.of_start(copier.transport, path + b"x", 100, lambda: False) != found
+
+
+# --- verify, sync, backup ---
+
+
+def test_verify_is_content_with_an_honest_host(copier: Copier) -> None:
+    make_tree(copier.here / "tree")
+    copier.put("tree", "tree", verify=True, sync=True)
+    copier.get("tree", verify=True, sync=True)
+    assert picture(copier.here / "out/h1/tree") == picture(copier.here / "tree")
+
+
+def test_verify_finds_what_is_not_what_was_sent(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "_digest", lambda line: bytes(32) if line else None)
+    (copier.here / "src").write_text("content")
+    with pytest.raises(TransferError, match="is not what was sent"):
+        copier.put("src", "name", verify=True)
+    with pytest.raises(TransferError, match="is not what is on the host's disk"):
+        copier.get("name", verify=True)
+
+
+def test_backup_keeps_the_old_file_beside_the_new(copier: Copier) -> None:
+    (copier.here / "src").write_text("new")
+    (copier.there / "name").write_text("old")
+    (copier.there / "name").chmod(0o604)
+    copier.give(copier.there / "name")
+    copier.put("src", "name", backup=True)
+    kept, new = sorted(names(copier.there), key=len, reverse=True)
+    assert new == "name"
+    assert kept.startswith(f"name.{time.strftime('%Y')}")
+    assert (copier.there / kept).read_text() == "old"
+    assert mode(copier.there / kept) == 0o604
+    assert (copier.there / "name").read_text() == "new"
+    copier.put("src", "name", backup=True)  # unchanged: nothing to keep
+    assert len(names(copier.there)) == 2
+    place = copier.here / "out" / "h1"
+    place.mkdir(parents=True)
+    (place / "name").write_text("older")
+    copier.get("name", backup=True)
+    assert sorted(path.read_text() for path in place.iterdir()) == ["new", "older"]
+
+
+# --- dry run ---
+
+
+def test_a_dry_run_changes_nothing_and_says_what_would_be_done(copier: Copier) -> None:
+    make_tree(copier.here / "tree")
+    before = picture(copier.here)
+    copied = copier.put("tree", "new/deep", parents=True, dry_run=True)
+    assert names(copier.there) == []
+    assert copied.notes == ("dry run: would send tree/run, tree/zero, tree/dangling, tree/link, tree/a/one",)
+    copier.put("tree", "tree")
+    (copier.here / "tree" / "run").write_text("other")
+    (copier.here / "tree" / "more").write_text("more")
+    before, there = picture(copier.here), picture(copier.there)
+    copied = copier.put("tree", "tree", dry_run=True)
+    assert copied.notes == ("dry run: would send tree/more; would replace tree/run; 2 unchanged",)
+    assert (copied.files, copied.bytes) == (0, 0)
+    copied = copier.get("tree", dry_run=True)
+    assert "would send" in copied.notes[0]
+    assert (picture(copier.here), picture(copier.there)) == (before, there)
+
+
+# --- trees ---
+
+
+def test_patterns_leave_out_of_trees_both_ways(copier: Copier) -> None:
+    make_tree(copier.here / "tree")
+    (copier.here / "tree" / "a" / "x.pyc").touch()
+    copier.put("tree", "tree", exclude=("*.pyc", "empty/", "/run"))
+    assert "tree/run" not in everything(copier.there)
+    assert everything(copier.there / "tree") == ["a", "a/one", "dangling", "link", "zero"]
+    copier.get("tree", exclude=("a/", "link"))
+    assert everything(copier.here / "out/h1/tree") == ["dangling", "zero"]
+
+
+def test_follow_copies_what_links_point_to_and_sees_circles(copier: Copier) -> None:
+    for root in (copier.here, copier.there):
+        tree = root / "tree"
+        (tree / "d").mkdir(parents=True)
+        (tree / "d" / "f").write_text("content")
+        (tree / "link").symlink_to("d/f")
+        (tree / "folder").symlink_to("d")
+    copier.give(copier.there / "tree")
+    copier.put("tree", "copy", follow=True)
+    copier.get("tree", follow=True)
+    for copy in (copier.there / "copy", copier.here / "out/h1/tree"):
+        assert everything(copy) == ["d", "d/f", "folder", "folder/f", "link"]
+        assert not (copy / "link").is_symlink() and not (copy / "folder").is_symlink()
+    for root in (copier.here, copier.there):
+        (root / "tree" / "d" / "up").symlink_to("..")
+    with pytest.raises(TransferError, match="leads back"):
+        copier.put("tree", "copy2", follow=True)
+    assert (copier.there / "copy2" / "d" / "f").read_text() == "content"
+    with pytest.raises(TransferError, match="leads back"):
+        copier.get("tree", "out2/", follow=True)
+
+
+def test_a_tree_deeper_than_few_descriptors_allow_comes_and_goes(copier: Copier) -> None:
+    import resource
+
+    path = copier.here / "tree"
+    for number in range(120):
+        path = path / f"d{number}"
+    path.mkdir(parents=True)
+    (path / "f").write_text("deep")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, hard))
+    try:
+        copier.put("tree", "tree")
+        copier.get("tree")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert everything(copier.here / "out/h1/tree") == everything(copier.here / "tree")
+    assert len(os.listdir("/dev/fd")) <= used + 2
+
+
+def test_hundreds_of_files_and_folders_arrive_side_by_side(copier: Copier) -> None:
+    for number in range(300):
+        folder = copier.here / "tree" / f"d{number % 20}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"f{number}").write_bytes(os.urandom(number * 37))
+    (copier.here / "tree" / "big").write_bytes(os.urandom(3_000_000))
+    copied = copier.put("tree", "tree")
+    assert copied.files == 301
+    copier.get("tree")
+    assert picture(copier.here / "out/h1/tree") == picture(copier.here / "tree")
+    assert not [name for name in everything(copier.there) if name.endswith(".part")]
+
+
+# --- globs and several sources ---
+
+
+def test_globs_of_a_get_are_resolved_on_the_host_and_a_literal_name_wins(copier: Copier) -> None:
+    for name in ("a.log", "b.log", ".c.log", "d.txt"):
+        (copier.there / name).write_text(name)
+    (copier.there / "x").mkdir()
+    (copier.there / "x" / "e.log").write_text("e")
+    copier.get("*.log")
+    assert names(copier.here / "out/h1") == ["a.log", "b.log"]
+    copier.get("?/*.log", "deep/")
+    assert names(copier.here / "deep/h1") == ["e.log"]
+    (copier.there / "*.log").write_text("itself")
+    copier.get("*.log", "one/")
+    assert names(copier.here / "one/h1") == ["*.log"]
+
+
+def test_a_glob_that_matches_nothing_is_one_failure(copier: Copier) -> None:
+    with pytest.raises(TransferError, match=r"nothing on the host matches .*\*\.log"):
+        copier.get("*.log")
+    assert names(copier.here) == []
+
+
+def test_several_files_cannot_become_one(copier: Copier) -> None:
+    (copier.there / "a").write_text("a")
+    (copier.there / "b").write_text("b")
+    with pytest.raises(TransferError, match="cannot all become"):
+        copier.get("[ab]", "flat-{host}.txt")
+    (copier.there / "d").mkdir()
+    (copier.there / "d" / "a").write_text("a")
+    with pytest.raises(TransferError, match="would both be written as a"):
+        copier.get("a", also=(str(copier.there / "d" / "a"),))
+
+
+def test_several_sources_go_into_one_directory(copier: Copier) -> None:
+    for name in ("a", "b"):
+        (copier.here / name).write_text(name)
+    make_tree(copier.here / "tree")
+    also = (str(copier.here / "b"), str(copier.here / "tree"))
+    with pytest.raises(TransferError, match="several sources need a directory"):
+        copier.put("a", "new", also=also)
+    copier.put("a", "new/", parents=True, also=also)
+    assert names(copier.there / "new") == ["a", "b", "tree"]
+    copier.put("a", "new", also=also)
+    assert names(copier.there / "new") == ["a", "b", "tree"]
+    more = (str(copier.there / "new" / "tree"), str(copier.there / "new" / "no"))
+    copier.get("new/a", also=more, expect="no such file")
+    assert names(copier.here / "out/h1") == ["a", "tree"]
+
+
+def test_setuid_of_a_host_never_arrives(copier: Copier) -> None:
+    (copier.there / "name").write_text("x")
+    (copier.there / "name").chmod(0o4755)
+    copier.get("name", preserve=True)
+    (copier.here / "out/h1/name").chmod(0o644)
+    copier.get("name", preserve=True)
+    found = (copier.here / "out/h1/name").stat().st_mode
+    assert stat.S_IMODE(found) == 0o755
