@@ -44,11 +44,11 @@ def one(tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], c
 
 
 def put(session: Session, local: Path | str, remote: str, hosts: list[str], **more: bool) -> Outcome:
-    return collect(session.stream(session.job(Put(str(local), remote, **more), hosts)))
+    return collect(session.stream(session.job(Put(str(local), remote, **more), hosts, label="put")))
 
 
 def get(session: Session, remote: str, local: Path | str, hosts: list[str]) -> Outcome:
-    return collect(session.stream(session.job(Get(remote, str(local)), hosts)))
+    return collect(session.stream(session.job(Get(remote, str(local)), hosts, label="get")))
 
 
 def test_a_file_goes_to_every_host_and_comes_back_from_each_into_a_folder_of_its_own(
