@@ -29,6 +29,10 @@ class SftpGone(Exception):
         self.hint = hint
 
 
+class NoSftp(SftpGone):
+    """The server has no SFTP, or does not start it."""
+
+
 class FileShrank(Exception):
     """The source became shorter while it was read: what came is neither its old nor its new content."""
 

@@ -18,7 +18,7 @@ from hostshell.ssh import digests
 from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
-from hostshell.ssh.remotefiles import Digests, SftpGone
+from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.sftpwire import (
     BAD_MESSAGE,
@@ -88,7 +88,7 @@ class Sftp(Exchange):
             sftp.close()
             if sftp._transport_dead():
                 raise LinkLost(f"the link ended: {error}", started=False) from None
-            raise SftpGone("the host has no SFTP subsystem", "its sshd_config wants a `Subsystem sftp` line") from None
+            raise NoSftp("the host has no SFTP subsystem", "its sshd_config wants a `Subsystem sftp` line") from None
         except BaseException:
             sftp.close()
             raise
@@ -146,7 +146,7 @@ class Sftp(Exchange):
         if self._channel.recv_stderr_ready():
             said = clean(decode(self._channel.recv_stderr(NOISE)).strip().partition("\n")[0])
         because = f": {said}" if said else ""
-        return SftpGone(
+        return NoSftp(
             f"the host's SFTP server did not start{because}", "is the program of its `Subsystem sftp` line there?"
         )
 

@@ -1,4 +1,4 @@
-"""A copy over SFTP on one connection: put and get, and what they raise.
+"""A copy on one connection, over SFTP or without it: put and get, and what they raise.
 
 Must not know turns or events; it is told whom to report to, and when to stop.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
 from hostshell.ssh.get import Getting
 from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
-from hostshell.ssh.remotefiles import RemoteFiles, SftpGone, SftpStopped
+from hostshell.ssh.remotefiles import NoSftp, RemoteFiles, SftpGone, SftpStopped
 from hostshell.ssh.sftp import OpensSessions, Sftp
 from hostshell.ssh.sftpwire import SftpError
+from hostshell.ssh.shellfiles import ShellFiles
 
 __all__ = ["Copied", "CopyStopped", "TransferError", "get", "put"]
 
@@ -57,7 +59,7 @@ def _carry_out(
     except UnicodeEncodeError:
         raise TransferError("the local path is no valid text") from None
     try:
-        files = _far_side(connection, stopped)
+        files, note = _far_side(connection, stopped)
     except SftpStopped:
         raise CopyStopped from None
     except SftpGone as gone:
@@ -66,7 +68,8 @@ def _carry_out(
         raise TransferError("the host broke the SFTP protocol") from None
     copy = make(files)
     try:
-        return copy.run()
+        copied = copy.run()
+        return replace(copied, notes=(*copied.notes, note)) if note else copied
     except SftpStopped:
         raise CopyStopped(_left(copy, "stopped")) from None
     except SftpGone as gone:
@@ -81,9 +84,15 @@ def _carry_out(
         files.close()
 
 
-def _far_side(connection: OpensSessions, stopped: Callable[[], bool]) -> RemoteFiles:
-    """What carries out the verbs on the host. Raises as `Sftp.over` does."""
-    return Sftp.over(connection, stopped)
+def _far_side(connection: OpensSessions, stopped: Callable[[], bool]) -> tuple[RemoteFiles, str]:
+    """What carries out the verbs on the host, and what is to be said of it. Raises as `Sftp.over` does."""
+    try:
+        return Sftp.over(connection, stopped), ""
+    except NoSftp as gone:
+        try:
+            return ShellFiles(connection, stopped), f"{gone.message}: copied with its shell's tools instead"
+        except (SftpGone, SftpError):
+            raise SftpGone(f"{gone.message}, and no POSIX shell answers that could copy instead", gone.hint) from None
 
 
 def _left(copy: Putting | Getting, message: str) -> str:

@@ -193,12 +193,15 @@ def test_a_tree_without_end_has_one_here(against: Callable[[type[_FromHome]], Co
         copier.get("tree")
 
 
-def test_a_server_without_sftp_is_said_to_have_none(
+def test_a_login_with_neither_sftp_nor_a_shell_is_said_to_have_none(
     sshd: Sshd, tmp_path: Path, accounts: list[Account], client_key: Key
 ) -> None:
     for options, words in (
-        ({"Subsystem": None}, "has no SFTP subsystem"),
-        ({"Subsystem": "sftp /no/such/program"}, "SFTP server did not start"),
+        ({"Subsystem": None, "ForceCommand": "false"}, "has no SFTP subsystem, and no POSIX shell answers"),
+        (
+            {"Subsystem": "sftp /no/such/program", "ForceCommand": "false"},
+            "did not start.*, and no POSIX shell answers",
+        ),
         (
             {"Subsystem": "sftp echo This account is closed"},
             "printed text where SFTP was to start: This account is closed",

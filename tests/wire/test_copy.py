@@ -208,3 +208,21 @@ def test_a_local_path_below_a_file_is_refused_before_any_host_is_touched(one: Se
     (tmp_path / "file").write_text("x")
     with pytest.raises(LocalFileError, match="is not a directory"):
         get(one, "x", tmp_path / "file" / "out", ["a"])
+
+
+def test_a_host_without_sftp_is_copied_to_and_a_note_says_so(
+    tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key
+) -> None:
+    with Sshd(tmp_path / "no-sftp", options={"Subsystem": None}) as server:
+        server.authorize(accounts[0], client_key.public, "restrict")
+        with session_on(tmp_path, server, accounts[0], client_key, ["a", "b"]) as session:
+            source = tmp_path / "src"
+            source.write_bytes(os.urandom(1_000_000))
+            sent = put(session, source, "no-sftp-{host}", ["a", "b"])
+            assert set(sent.status().values()) == {"ok"}
+            assert {note.host for note in sent.notes if "has no SFTP subsystem" in note.text} == {"a", "b"}
+            got = get(session, "no-sftp-{host}", tmp_path / "out", ["a", "b"])
+            assert set(got.status().values()) == {"ok"}
+            for host in ("a", "b"):
+                assert (tmp_path / "out" / host / f"no-sftp-{host}").read_bytes() == source.read_bytes()
+                (accounts[0].home / f"no-sftp-{host}").unlink()
