@@ -249,6 +249,11 @@ def _session(words: list[str]) -> Mapping[str, Any] | Fault:
     if not words or not words[0].strip():
         return Fault("connect needs the name of a host", "for example: connect h1")
     host, *command = words
+    if command and command[0].startswith("-"):
+        message = f"connect: what follows the host is a command for it, and {_shown(command[0])} is none"
+        return Fault(
+            message, f"options stand before the host: connect {_shown(command[0])} … {_shown(host)}", firm=True
+        )
     cmd = " ".join(command)
     if "\0" in host or "\0" in cmd:
         return Fault("connect: a command cannot hold a NUL character")

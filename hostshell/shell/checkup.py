@@ -104,7 +104,8 @@ class Checkup:
         slowest = max(
             ((step.seconds, step.name, host) for host in hosts for step in self._steps.get(host, ())), default=None
         )
-        text = f"{fold(hosts)} ({len(hosts)}): all well"
+        count = f" ({len(hosts)})" if len(hosts) > 1 else ""
+        text = f"{fold(hosts)}{count}: all well"
         if slowest is not None:
             seconds, name, host = slowest
             text += f"; the longest step took {1000 * seconds:.0f} ms ({name} of {host})"

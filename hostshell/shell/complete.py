@@ -103,6 +103,8 @@ class HostshellCompleter(Completer):
         if pending is not None:
             yield from self._values(command, words, pending, cursor)
             return
+        if command.positional == "session" and bare:
+            return  # the rest is for the host's shell
         name, equals, _ = cursor.text.partition("=")
         option = command.option(name) if equals and name.startswith("--") else None
         if option is not None:
@@ -135,7 +137,9 @@ class HostshellCompleter(Completer):
         if command.positional == "targets":
             yield from self._list("hosts", cursor)
         elif command.positional == "session" and not bare:
-            yield from _plain(self._names().hosts(cursor.text), cursor)
+            # it takes one: no ranges such as web[01-20]
+            names = (offer for offer in self._names().hosts(cursor.text) if "[" not in offer[0])
+            yield from _plain(names, cursor)
         elif command.positional == "name" and not bare:
             names = self._names()
             yield from _plain((*names.groups(cursor.text), *names.hosts(cursor.text)), cursor)

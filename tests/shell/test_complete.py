@@ -336,3 +336,11 @@ def test_put_completes_a_local_path_first_and_get_last(tmp_path: Path, monkeypat
 def test_put_and_get_offer_their_options_once_both_paths_are_there() -> None:
     assert "put a b --parents" in offers("put a b ")
     assert "put a --parents" not in offers("put a ")
+
+
+def test_connect_takes_one_host_and_then_a_command_of_its_own() -> None:
+    assert offers("connect web0")
+    assert all("[" not in name for name in offers("connect "))
+    assert offers("connect web01 ") == []
+    assert "connect --user" in offers("connect --")
+    assert offers("connect web01 --") == []
