@@ -138,8 +138,8 @@ class HostshellCompleter(Completer):
             yield from self._list("hosts", cursor)
         elif command.positional == "session" and not bare:
             # it takes one: no ranges such as web[01-20]
-            names = (offer for offer in self._names().hosts(cursor.text) if "[" not in offer[0])
-            yield from _plain(names, cursor)
+            single = (offer for offer in self._names().hosts(cursor.text) if "[" not in offer[0])
+            yield from _plain(single, cursor)
         elif command.positional == "name" and not bare:
             names = self._names()
             yield from _plain((*names.groups(cursor.text), *names.hosts(cursor.text)), cursor)
