@@ -97,7 +97,7 @@ class Checkup:
             name = f"{step.via}: {step.name}"
         seconds = f"{1000 * step.seconds:.0f} ms"
         seen = "; ".join(_seen(step))
-        if step.result in ("warning", "failed") and step.message:
+        if step.result != "ok" and step.message:
             seen = f"{seen}; {step.message}" if seen and step.result == "warning" else seen or step.message
         head = f"  {mark:<2} {name} {seconds:>8}  "
         first, *more = screen.wrapped(clean(seen), " " * len(head)).split("\n")
