@@ -226,12 +226,16 @@ def test_a_key_that_is_not_there(
     assert f"cannot use the key {tmp_path / 'gone'}: no such file" in found.error.message
 
 
-def test_an_encrypted_key_without_its_passphrase(
+def test_an_encrypted_key_with_a_wrong_passphrase(
     tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_keys: dict[str, Key]
 ) -> None:
-    found = look(tmp_path, host_section("h1", sshd, accounts[0], client_keys["rsa"]), sshd.known_hosts_line)
-    assert "it is encrypted" in found.error.message
+    section = host_section("h1", sshd, accounts[0], client_keys["rsa"], passphrase_from="env:WRONG_PASSPHRASE")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WRONG_PASSPHRASE", "wrong-pass-77")
+        found = look(tmp_path, section, sshd.known_hosts_line)
+    assert "the passphrase does not open it" in found.error.message
     assert "passphrase_from" in found.error.hint
+    assert "wrong-pass-77" not in repr((found.steps, found.finished))
 
 
 def test_a_key_that_others_may_read(
