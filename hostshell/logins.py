@@ -39,6 +39,7 @@ class Logins:
         self._desk = SecretDesk(ask)
         self._ask = ask
         self._typed: list[Secret] = []  # given for one job only, and never to be written down
+        self._answers: dict[str, Secret] = {}
         self._offered: dict[str, str | None] = {}  # host to the user whose password the inventory knows
         self._refused: set[tuple[str, str]] = set()  # host and user
         self._looked_up: dict[tuple[str, str | None, bool], Secret | None] = {}  # passphrases, for one job
@@ -70,11 +71,31 @@ class Logins:
             self._typed.append(password)
         return replace(login, password=password)
 
+    def answer(self, key: str, question: str) -> Secret | None:
+        """What a turn wants to know from a person, such as sudo's password: asked once, and kept until `sudo_refused`.
+
+        None where nobody gives one. Raises `KeyboardInterrupt`.
+        """
+        known = self._answers.get(key)
+        if known is None and self._ask is not None:
+            try:
+                known = Secret(self._ask(question))
+            except EOFError:
+                return None
+            self._answers[key] = known
+            self._typed.append(known)
+        return known
+
+    def sudo_refused(self) -> None:
+        """sudo did not like something: the next command asks again."""
+        self._answers.clear()
+
     def forget(self) -> None:
         """Ask again for what was asked, and offer again what was refused."""
         self._desk.forget()
         self._refused.clear()
         self._typed.clear()
+        self._answers.clear()
 
     def secrets(self) -> Iterator[str]:
         """What has been got so far, so that none of it is ever written down."""
@@ -86,20 +107,29 @@ class Logins:
         self._looked_up.clear()
 
     def host(
-        self, inventory: Inventory, name: str, connect_timeout: float | None = None, login: Login = NOTHING_SAID
+        self,
+        inventory: Inventory,
+        name: str,
+        connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
+        *,
+        sudo: bool = False,
     ) -> Host:
         """Everything that it takes to log in to ``name``. Raises `TargetError` and `SecretError`.
 
-        ``connect_timeout`` (seconds) and ``login`` (as `asked` gives it) beat the inventory.
+        ``connect_timeout`` (seconds) and ``login`` (as `asked` gives it) beat the inventory. ``sudo``: its password is
+        wanted too, where the inventory says where it is.
         """
         host = inventory.host(name)
         if login != NOTHING_SAID:
             host = _laid_over(host, login, known=name in inventory.host_names)
-        host = self._ready(host, connect_timeout, login.password)
+        host = self._ready(host, connect_timeout, login.password, sudo=sudo)
         way = tuple(self._ready(hop, connect_timeout) for hop in host.jump)
         return replace(host, jump=way) if way else host
 
-    def _ready(self, host: Host, connect_timeout: float | None, password: Secret | None = None) -> Host:
+    def _ready(
+        self, host: Host, connect_timeout: float | None, password: Secret | None = None, *, sudo: bool = False
+    ) -> Host:
         """One host, or one jump host on the way to it. ``password`` is one that was given for this job."""
         name, passphrase = host.name, None
         withheld = host.password_from is not None and (name, host.user) in self._refused
@@ -114,6 +144,9 @@ class Logins:
         for path in host.identity_files or () if host.pubkey_authentication else ():
             found = self._of_key(path, host, needed=False)
             opened += [(path, found)] if found is not None else []
+        sudo_password = None
+        if host.sudo_password_from is not None and (sudo or host.sudo):
+            sudo_password = self._secret(host.sudo_password_from, "sudo password", name)
         return replace(
             host,
             password=password,
@@ -122,6 +155,8 @@ class Logins:
             password_withheld=withheld,
             password_from=None,
             passphrase_from=None,
+            sudo_password=sudo_password,
+            sudo_password_from=None,
             known_hosts=self._known_hosts or host.known_hosts,
             host_keys=self._host_keys or host.host_keys or self._default_host_keys,
             connect_timeout=connect_timeout if connect_timeout is not None else host.connect_timeout,
@@ -159,4 +194,5 @@ def _laid_over(host: Host, login: Login, *, known: bool) -> Host:
         # what the inventory knows is another user's, or opens another key
         password_from=host.password_from if user == host.user and login.password is None else None,
         passphrase_from=host.passphrase_from if key == host.key else None,
+        sudo_password_from=host.sudo_password_from if user == host.user else None,
     )

@@ -6,11 +6,12 @@ Knows nothing of how anything is shown. The prompt, one-shot calls and the Pytho
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 
+from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import EngineError, HostshellError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
@@ -23,6 +24,7 @@ from hostshell.core.turns import Glanced, Note, OpenConnection, Opened, Password
 from hostshell.engine.attach import Keyboard
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.engine.questions import AskKeys, AskPrompts
+from hostshell.inputs import Inputs
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret
@@ -70,6 +72,7 @@ class Session:
         self._logins = Logins(
             known_hosts=known_hosts, host_keys=host_keys, default_host_keys=default_host_keys, ask=ask_secret
         )
+        self.inputs = Inputs()
         self._ask_keys = ask_keys
         self._ask_prompts = ask_prompts
         self._pool = pool or Pool()
@@ -86,6 +89,7 @@ class Session:
     def close(self) -> None:
         """End the workers and their connections."""
         self._pool.close()
+        self.inputs.close()
 
     def __enter__(self) -> Session:
         return self
@@ -204,9 +208,10 @@ class Session:
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
         self._logins.new_job()
         login = self._logins.asked(check_key(login))
+        sudo = isinstance(task, Run) and task.sudo
         self._jobs += 1
         return Job(
-            hosts=tuple(self._logins.host(self.inventory, name, limit, login) for name in names),
+            hosts=tuple(self._logins.host(self.inventory, name, limit, login, sudo=sudo) for name in names),
             task=task,
             label=label,
             fanout=fanout if fanout is not None else self.settings.fanout,
@@ -221,15 +226,21 @@ class Session:
         job. Closing the iterator cancels the job.
         """
         self._keep()  # the settings may have been replaced as a whole
-        with contextlib.closing(self._pool.run(job, self._ask_keys, ask_prompts=self._ask_prompts)) as news:
-            for event in self._events(job, news, raw):
-                if isinstance(event, Event):
-                    self.last.watch(event)
-                yield event
+        try:
+            with contextlib.closing(
+                self._pool.run(job, self._ask_keys, ask_prompts=self._ask_prompts, ask_secret=self._logins.answer)
+            ) as news:
+                for event in self._events(job, news, raw):
+                    if isinstance(event, Event):
+                        self.last.watch(event)
+                    yield event
+        finally:
+            self.inputs.forget()
 
     def _events(self, job: Job, news: Iterable[News], raw: RawOutput | None) -> Iterator[Event | Note]:
         """The engine's news as events: pieces of output cut into lines, refused passwords kept in mind."""
         cutters: dict[tuple[str, str], LineCutter] = {}
+        encodings = {host.name: host.encoding for host in job.hosts if host.encoding != UTF_8}
         for item in news:
             match item:
                 case Chunk(host, stream, data):
@@ -239,16 +250,18 @@ class Session:
                     if cutter is None:
                         cutter = cutters[host, stream] = LineCutter()
                     for lines, eol in cutter.feed(data):
-                        yield Block(job.number, host, stream, lines, eol)
+                        yield Block(job.number, host, stream, lines, eol, encodings.get(host, UTF_8))
                 case PasswordRefused(host):
                     self._logins.refused(host)
                 case Opened():
                     pass  # for `interact` alone
                 case Finished():
+                    if item.error is not None and item.error.kind == "sudo":
+                        self._logins.sudo_refused()
                     for stream in ("stdout", "stderr"):
                         cutter = cutters.pop((item.host, stream), None)
                         for lines, eol in cutter.end() if cutter is not None else ():
-                            yield Block(job.number, item.host, stream, lines, eol)
+                            yield Block(job.number, item.host, stream, lines, eol, encodings.get(item.host, UTF_8))
                     yield item
                 case _:
                     yield item
@@ -287,7 +300,7 @@ class Session:
 
     def run(
         self,
-        command: str,
+        command: str | None = None,
         *,
         hosts: str | Sequence[str] = (),
         groups: str | Sequence[str] = (),
@@ -296,10 +309,33 @@ class Session:
         timeout: float | None = None,
         connect_timeout: float | None = None,
         login: Login = NOTHING_SAID,
+        script: str | None = None,
+        arguments: Sequence[str] = (),
+        stdin: str | bytes | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        tty: bool = False,
+        sudo: bool = False,
+        sudo_user: str | None = None,
     ) -> Generator[Event, None, None]:
-        """Run ``command`` on the hosts: events as in `hostshell.core.events`."""
+        """Run ``command``, or a local ``script``, on the hosts: events as in `hostshell.core.events`.
+
+        ``stdin`` is a local path, or the bytes that every host gets.
+        """
+        task = self.inputs.command(
+            command,
+            script=script,
+            arguments=arguments,
+            stdin=stdin,
+            env=env or {},
+            cwd=cwd,
+            tty=tty,
+            sudo=sudo,
+            sudo_user=sudo_user,
+        )
         named = _targets(hosts, groups, exclude)
-        return self._carry_out(Run(command), command, named, fanout, timeout, connect_timeout, login)
+        label = command if command is not None else f"--script {script}"
+        return self._carry_out(task, label, named, fanout, timeout, connect_timeout, login)
 
     def put(
         self,

@@ -11,10 +11,22 @@ from typing import Literal, TypeAlias
 from hostshell.core.records import dataclass
 
 Kind: TypeAlias = Literal[
-    "flag", "hosts", "groups", "text", "count", "seconds", "choice", "local", "remote", "user", "port", "pattern"
+    "flag",
+    "hosts",
+    "groups",
+    "text",
+    "count",
+    "seconds",
+    "choice",
+    "local",
+    "remote",
+    "user",
+    "port",
+    "pattern",
+    "variable",
 ]
 Positional: TypeAlias = Literal[
-    "none", "targets", "name", "setting", "count", "command", "put", "get", "session", "rest"
+    "none", "targets", "name", "setting", "count", "command", "put", "get", "session", "arguments", "rest"
 ]
 Purpose: TypeAlias = Literal["Run and copy", "Targets", "Session"]
 
@@ -34,6 +46,7 @@ NEEDS: dict[Kind, str] = {
     "remote": "a remote path",
     "user": "a user's name",
     "port": "a port, 1 to 65535",
+    "variable": "a variable and its value, as in LANG=C",
 }
 
 
@@ -180,7 +193,7 @@ COMMANDS: tuple[Command, ...] = (
         "batch_run",
         "Run and copy",
         "run a command on many hosts",
-        "batch_run [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] -cmd COMMAND [options]",
+        "batch_run [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] -cmd COMMAND | --script FILE [ARGS] [options]",
         (
             *_TARGETS,
             Option(
@@ -190,6 +203,24 @@ COMMANDS: tuple[Command, ...] = (
                 "COMMAND",
                 required=True,
             ),
+            Option(
+                ("--script",),
+                "local",
+                "in place of -cmd: send this script, run it by what its #! says, leave nothing behind; ARGS after it, "
+                "those that begin with a dash after --",
+                "FILE",
+            ),
+            Option(
+                ("--stdin",),
+                "local",
+                "what the command reads on every host; - is our own standard input, where that is no script",
+                "FILE",
+            ),
+            Option(("--cwd",), "remote", "the directory to run it in; ~/ is the home there", "DIR"),
+            Option(("--env",), "variable", "set an environment variable for it", "NAME=VALUE", repeatable=True),
+            Option(("--tty",), "flag", "give it a terminal, for programs that insist; nothing can be typed there"),
+            Option(("--sudo",), "flag", "run it with the rights of root; a password is asked for where sudo wants one"),
+            Option(("-u", "--sudo-user"), "user", "with --sudo: the rights of USER", "USER"),
             *_LOGIN,
             *_LIMITS,
             Option(("-b", "--gather"), "flag", "print identical outputs once, under the folded names of their hosts"),
@@ -218,8 +249,10 @@ COMMANDS: tuple[Command, ...] = (
             'batch_run -a -f 2 -t 30 -cmd "uname -sr"',
             "batch_run -a -N -q --rc max -cmd 'uname -n'",
             "batch_run -a --outdir ./out/ --errdir ./err/ -cmd 'df -h'",
+            "batch_run -g web_clusters --cwd /tmp --env LANG=C -cmd 'echo $LANG; pwd'",
         ),
         notes=f"{_DEFAULTS} {_ENDED}",
+        positional="arguments",
     ),
     Command(
         "batch_scp",

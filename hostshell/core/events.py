@@ -58,17 +58,18 @@ class Output(Event):
     stream: Stream
     raw: bytes
     eol: bool = True
+    encoding: str = "utf-8"
 
     @property
     def data(self) -> str:
-        """The line as text: UTF-8, what is not valid replaced by U+FFFD."""
-        return self.raw.decode("utf-8", "replace")
+        """The line as text, in the host's ``encoding``: what is not valid in it is replaced by U+FFFD."""
+        return self.raw.decode(self.encoding, "replace")
 
     @property
     def data_base64(self) -> str | None:
-        """The bytes themselves where they are not valid UTF-8, else None."""
+        """The bytes themselves where they are not valid in the host's ``encoding``, else None."""
         try:
-            self.raw.decode("utf-8")
+            self.raw.decode(self.encoding)
         except UnicodeDecodeError:
             return base64.b64encode(self.raw).decode("ascii")
         return None
@@ -86,15 +87,16 @@ class Block(Event):
     stream: Stream
     raw: bytes
     eol: bool = True
+    encoding: str = "utf-8"
 
     def lines(self) -> Iterator[Output]:
         """The same as single `Output` events."""
         lines = self.raw.split(b"\n")
         last = lines.pop()
         for line in lines:
-            yield Output(self.job, self.host, self.stream, line)
+            yield Output(self.job, self.host, self.stream, line, encoding=self.encoding)
         if not self.eol:
-            yield Output(self.job, self.host, self.stream, last, eol=False)
+            yield Output(self.job, self.host, self.stream, last, eol=False, encoding=self.encoding)
 
 
 @dataclass(frozen=True, slots=True)

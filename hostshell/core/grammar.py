@@ -198,6 +198,9 @@ def render(invocation: Invocation) -> str:
                 # a word that begins with a dash would be taken for an option
                 glued = text.startswith("-")
                 words += [quote(f"{option.names[-1]}={text}")] if glued else [option.names[0], quote(text)]
+    arguments = getattr(invocation, "arguments", ())
+    if arguments:
+        last = ["--", *map(quote, arguments)]
     return " ".join([*words, *last])
 
 

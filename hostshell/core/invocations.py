@@ -35,11 +35,12 @@ class LogsIn:
 class BatchRun(LogsIn):
     """``batch_run``: ``timeout`` and ``connect_timeout`` in seconds. ``gather`` False leaves it to the setting.
 
-    ``rc`` None: the exit code by status. ``outdir`` and ``errdir`` as they were typed, ``~/`` still in them.
+    ``rc`` None: the exit code by status. ``outdir``, ``errdir``, ``script``, ``stdin`` and ``cwd`` as they were typed,
+    ``~/`` still in them. Either ``cmd`` or ``script``, which has ``arguments``. ``env`` is of the form ``NAME=VALUE``.
     """
 
     targets: Targets
-    cmd: str
+    cmd: str | None = None
     fanout: int | None = None
     timeout: float | None = None
     connect_timeout: float | None = None
@@ -50,6 +51,19 @@ class BatchRun(LogsIn):
     rc: ExitCodeOf | None = None
     outdir: str | None = None
     errdir: str | None = None
+    script: str | None = None
+    arguments: tuple[str, ...] = ()
+    stdin: str | None = None
+    cwd: str | None = None
+    env: tuple[str, ...] = ()
+    tty: bool = False
+    sudo: bool = False
+    sudo_user: str | None = None
+
+    @property
+    def environment(self) -> tuple[tuple[str, str], ...]:
+        """The variables by name."""
+        return tuple((name, value) for name, _, value in (text.partition("=") for text in self.env))
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,11 @@ class Host:
     passphrases: tuple[tuple[str, Secret], ...] = ()
     unusable: str | None = None
     environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
+    encoding: str = "utf-8"  # of commands, output and file names, as Python calls it
+    sudo: bool = False
+    sudo_user: str | None = None
+    sudo_password: Secret | None = None
+    sudo_password_from: SecretSource | None = None
 
 
 def login_of(host: Host) -> Host:
@@ -140,6 +145,11 @@ def login_of(host: Host) -> Host:
         accepted_key=None,
         password_from=None,
         passphrase_from=None,
+        encoding="utf-8",
+        sudo=False,
+        sudo_user=None,
+        sudo_password=None,
+        sudo_password_from=None,
         jump=tuple(login_of(hop) for hop in host.jump) if host.jump else (),
     )
 
@@ -164,10 +174,52 @@ HOST_FIELD = "{host}"  # stands for the host's name in a task's texts
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """Run ``command`` in the host's login shell."""
+class LocalFile:
+    """A file of this machine, by its absolute path, as it was when the job was made: ``size`` in bytes.
 
-    command: str
+    ``inode`` and ``changed`` (nanoseconds) tell whether it is still the same, so that every host gets the same bytes.
+    """
+
+    path: str
+    size: int
+    inode: int
+    changed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A local script: what runs it (the words after ``#!``), and its arguments."""
+
+    file: LocalFile
+    interpreter: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The size of a terminal, in characters."""
+
+    columns: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Run ``command`` in the host's login shell, or ``script``.
+
+    ``stdin``: what it reads; without, its standard input is at its end. ``environment`` and ``directory`` (a leading
+    ``~/`` is the home there) hold for it alone. ``terminal``: it gets one. ``sudo``: with the rights of ``sudo_user``
+    (None: as the inventory says, else root).
+    """
+
+    command: str = ""
+    stdin: LocalFile | None = None
+    script: Script | None = None
+    environment: tuple[tuple[str, str], ...] = ()
+    directory: str | None = None
+    terminal: Terminal | None = None
+    sudo: bool = False
+    sudo_user: str | None = None
 
     def for_host(self, name: str) -> Run:
         """The task as it is for one host: ``{host}`` becomes its name, and nothing else is ever rewritten."""

@@ -70,8 +70,17 @@ TARGET_FIELDS = ("hosts", "groups", "all", "exclude")
 _COUNT = re.compile(r"[0-9]{1,9}")
 _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]*)?|\.[0-9]+")
 _IN_BRACKETS = re.compile(r"\[[^]]*\]")
-_ROOM = {"none": 0, "rest": 0, "name": 1, "count": 1, "command": 1, "setting": 2}  # words without an option
+_ROOM = {
+    "none": 0,
+    "rest": 0,
+    "arguments": 0,
+    "name": 1,
+    "count": 1,
+    "command": 1,
+    "setting": 2,
+}  # words without an option
 _HOST_AND_PATH = re.compile(r"([^/:]+):([/~].*)", re.DOTALL)  # as scp takes it
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LONGEST_SHOWN = 60  # characters of a word in a sentence
 
 
@@ -101,7 +110,8 @@ def read(texts: list[str]) -> Invocation | Fault:
         return _no_such_command(texts[0])
     if command.positional == "rest":
         return read_rest(command.name, " ".join(texts[1:]))
-    asks_help = "--help" in (texts[1:2] if command.positional == "session" else texts)
+    ours = texts[: texts.index("--")] if "--" in texts else texts
+    asks_help = "--help" in (texts[1:2] if command.positional == "session" else ours)
     if texts[1:] == ["-h"] or asks_help:
         return ShowHelp(command.name)
     found = _gather(command, texts)
@@ -132,6 +142,12 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
     at = 0
     while (at := at + 1) < len(texts):
         word = texts[at]
+        if word == "--" and command.positional == "arguments" and _has_script(texts[:at]):
+            found.bare += texts[at + 1 :]
+            break
+        if _is_bare(command, word) and command.positional == "arguments" and _has_script(texts):
+            found.bare.append(word)
+            continue
         if _is_bare(command, word):
             if len(found.bare) == _ROOM.get(command.positional, len(texts)):
                 message = f"{command.name}: the word {_shown(word)} belongs to no option"
@@ -174,6 +190,11 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
     return found
 
 
+def _has_script(texts: list[str]) -> bool:
+    """Whether words without an option are the arguments of a script."""
+    return any(text == "--script" or text.startswith("--script=") for text in texts)
+
+
 def _is_bare(command: Command, word: str) -> bool:
     if command.positional == "setting" and _SECONDS.fullmatch(word[1:]):
         return True  # `set timeout -5` is a wrong value, not an unknown option
@@ -196,7 +217,7 @@ def _looks_swallowed(texts: list[str], at: int) -> bool:
 def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fault:
     name, values = command.name, found.values
     for option in command.options:
-        if option.required and option.field not in values:
+        if option.required and option.field not in values and "script" not in values:
             line = clean(" ".join([*map(quote, texts), option.names[0], option.metavar]))
             return Fault(f"{name} needs {option.names[0]}: {option.help.split(';')[0]}", f"write it as: {line}")
     if "exclude_files" in values:
@@ -218,13 +239,32 @@ def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fa
                 return checked
         hosts, groups, everything, exclude = (values.pop(field, ()) for field in TARGET_FIELDS)
         values["targets"] = Targets((*hosts, *named), tuple(groups), tuple(exclude), bool(everything))
+    if name == "batch_run":
+        fault = _check_run(values)
+        if fault is not None:
+            return fault
     more = _copied(command, texts, found) if command.positional in ("put", "get") else _own_values(name, found)
     return more if isinstance(more, Fault) else CLASSES[name](**values, **more)
+
+
+def _check_run(values: dict[str, Any]) -> Fault | None:
+    """Options of batch_run that do not go together."""
+    if "cmd" in values and "script" in values:
+        return Fault("batch_run: -cmd and --script exclude each other", "leave one of them out", firm=True)
+    if "sudo_user" in values and "sudo" not in values:
+        return Fault("batch_run: -u goes with --sudo", "whom to log in as is -l USER", firm=True)
+    for field in ("stdin", "script"):
+        if "tty" in values and field in values:
+            what = f"batch_run: --tty and --{field} do not go together"
+            return Fault(what, "a terminal would change the bytes that are sent", firm=True)
+    return None
 
 
 def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
     """What the words without an option mean to the commands that take some."""
     bare = found.bare
+    if name == "batch_run":
+        return {"arguments": tuple(bare), "env": tuple(found.values.pop("env", ()))}
     if name == "use" and found.values.get("clear") and found.values["targets"] != Targets():
         return Fault("use: --clear drops the default targets and takes none", "write `use --clear` alone", firm=True)
     if name == "connect":
@@ -349,6 +389,11 @@ def _value(place: str, option: Option, text: str) -> str | int | float | Fault:
     elif option.kind == "seconds":
         value = _seconds(text)
         needs = "a number of seconds above 0"
+    elif option.kind == "variable":
+        name, equals, _ = text.partition("=")
+        if not equals or not _VARIABLE.fullmatch(name):
+            what = f"{place}: {_shown(name)} is no name of a variable" if equals else f"{place} needs {needs}"
+            return Fault(what, "letters, digits and _, as in LANG=C", firm=True)
     elif option.kind == "port":
         value = _port(text)
     elif option.kind == "user":

@@ -12,13 +12,14 @@ from dataclasses import replace
 from hostshell.core.events import CopyCounts, Failure, Finished, Started, Status
 from hostshell.core.inquiries import PATIENCE, Inquiries
 from hostshell.core.lineup import Entry, Lineup
-from hostshell.core.model import Host, Job
+from hostshell.core.model import Host, Job, Secret
 from hostshell.core.newkeys import NewKeys, not_accepted
 from hostshell.core.outcome import Tally
 from hostshell.core.turns import (
     Action,
     Answer,
     Asked,
+    AskSecret,
     Begin,
     Cancel,
     Connected,
@@ -36,12 +37,16 @@ from hostshell.core.turns import (
     Ready,
     Replace,
     Report,
+    SecretGiven,
+    SecretWanted,
     Submit,
+    Supply,
     Tell,
     Tick,
     Told,
 )
 from hostshell.core.underway import UnderWay, why_halted
+from hostshell.core.wanted import Wanted
 
 STOP_PATIENCE = 0.8  # seconds for a worker to answer a halt: its own 0.5 s for the remote command, and some air
 CONNECT_SLACK = 2.0  # seconds past the connect timeout before a worker that should have kept it is told to
@@ -68,6 +73,7 @@ class Scheduler:
         self._parked = NewKeys()
         self._asking = False
         self._inquiries = Inquiries()
+        self._wanted = Wanted()
         self._cancelled = False
         self._alarms: list[tuple[float, int, str]] = []
         self._tally = Tally()
@@ -115,6 +121,12 @@ class Scheduler:
                 self._asked(report, now)
             case Told():
                 self._told(report, now, actions)
+            case SecretWanted():
+                self._secret_wanted(report, actions)
+            case SecretGiven(key, secret, seconds):
+                self._hold_clocks(seconds)
+                for number in self._wanted.given(key, secret):
+                    self._supply(number, secret, actions)
             case Answer(accepted, seconds):
                 self._answer(accepted, seconds, now, actions)
             case Tick():
@@ -361,6 +373,23 @@ class Scheduler:
         if self._parked and not self._asking and not waiting and not self._cancelled:
             self._asking = True
             actions.append(Question(self._parked.offers()))
+
+    # --- secrets that turns wait for ---
+
+    def _secret_wanted(self, report: SecretWanted, actions: list[Action]) -> None:
+        turn = self._turns.get(report.turn)
+        if turn is None or turn.halt is not None:
+            return
+        match self._wanted.wanted(report):
+            case "known":
+                self._supply(report.turn, self._wanted.answer(report.key), actions)
+            case "new":
+                actions.append(AskSecret(report.key, report.question))
+
+    def _supply(self, number: int, secret: Secret | None, actions: list[Action]) -> None:
+        turn = self._turns.get(number)
+        if turn is not None:
+            actions.append(Supply(turn.worker, number, secret))
 
     def _answer(self, accepted: frozenset[str], seconds: float, now: float, actions: list[Action]) -> None:
         if not self._asking:

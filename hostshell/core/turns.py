@@ -98,6 +98,27 @@ class Ended:
 
 
 @dataclass(frozen=True, slots=True)
+class SecretWanted:
+    """A turn waits for a secret that only a person has, such as sudo's password; `Supply` answers it.
+
+    Turns that want the same ``key`` share one answer. ``question`` is what the person reads.
+    """
+
+    turn: int
+    key: str
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
+class SecretGiven:
+    """The person has answered a `SecretWanted` (None: with nothing), and took so many seconds."""
+
+    key: str
+    secret: Secret | None
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cancel:
     """The person pressed Ctrl-C, or closed the iterator. A second one does not wait."""
 
@@ -132,7 +153,21 @@ class Tick:
     """Nothing happened but time."""
 
 
-Report: TypeAlias = Submit | Ready | Died | Connected | KeyOffered | Ended | Cancel | Answer | Asked | Told | Tick
+Report: TypeAlias = (
+    Submit
+    | Ready
+    | Died
+    | Connected
+    | KeyOffered
+    | Ended
+    | Cancel
+    | Answer
+    | Asked
+    | Told
+    | SecretWanted
+    | SecretGiven
+    | Tick
+)
 
 
 # --- bulk: goes past the scheduler, straight into the stream of events ---
@@ -303,6 +338,23 @@ class Halt:
 
 
 @dataclass(frozen=True, slots=True)
+class Supply:
+    """Give a turn the secret that it wanted, or None where nobody gives one."""
+
+    worker: int
+    turn: int
+    secret: Secret | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskSecret:
+    """A question for a person, without echo, answered by `SecretGiven`."""
+
+    key: str
+    question: str
+
+
+@dataclass(frozen=True, slots=True)
 class Forget:
     """To a worker: close every connection and forget loaded keys, because the inventory was read again."""
 
@@ -383,4 +435,6 @@ class PasswordRefused:
     host: str
 
 
-Action: TypeAlias = Begin | Halt | Kill | Replace | Question | Inquire | Tell | Emit | Note | PasswordRefused
+Action: TypeAlias = (
+    Begin | Halt | Kill | Replace | Question | Inquire | Tell | AskSecret | Supply | Emit | Note | PasswordRefused
+)

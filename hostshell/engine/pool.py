@@ -23,6 +23,7 @@ from hostshell.core.records import dataclass
 from hostshell.core.scheduler import Scheduler
 from hostshell.core.turns import (
     Action,
+    AskSecret,
     Begin,
     Cancel,
     Died,
@@ -46,6 +47,7 @@ from hostshell.core.turns import (
     Report,
     Stepped,
     Submit,
+    Supply,
     Surveyed,
     Tell,
     Tick,
@@ -54,7 +56,7 @@ from hostshell.core.turns import (
 from hostshell.engine import process
 from hostshell.engine.asking import Asking
 from hostshell.engine.attach import Attachment, Keyboard
-from hostshell.engine.questions import AskKeys, AskPrompts, Questions
+from hostshell.engine.questions import AskKeys, AskPrompts, AskSecrets, Questions
 from hostshell.engine.turnstile import Turnstile
 
 LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
@@ -255,15 +257,17 @@ class Pool:
         ask: AskKeys | None = None,
         keyboard: Keyboard | None = None,
         ask_prompts: AskPrompts | None = None,
+        ask_secret: AskSecrets | None = None,
     ) -> Generator[News, None, None]:
         """Carry out ``job``: what happens, in order, ending with its `Summary`.
 
         Closing the iterator cancels the job. ``ask`` is shown new host keys and gives the names of the hosts whose key
-        is accepted; without it none is. ``ask_prompts`` answers what servers ask at a login. ``keyboard`` is what is
-        typed for a `Connect` job of one host: listened to between its `Opened` and its end. Raises `EngineError`.
+        is accepted; without it none is. ``ask_prompts`` answers what servers ask at a login. ``ask_secret`` gets
+        what a secret is known by and the question for it, and gives the secret, or None. ``keyboard`` is what is typed
+        for a `Connect` job of one host: listened to between its `Opened` and its end. Raises `EngineError`.
         """
         with self._turnstile:
-            yield from self._run(job, Questions(ask, ask_prompts), keyboard)
+            yield from self._run(job, Questions(ask, ask_prompts, ask_secret), keyboard)
 
     def _run(self, job: Job, questions: Questions, keyboard: Keyboard | None) -> Generator[News, None, None]:
         if self._scheduler.busy:
@@ -391,7 +395,7 @@ class Pool:
             match action:
                 case Emit(event):
                     news.append(event)
-                case Begin() | Halt():
+                case Begin() | Halt() | Supply():
                     if isinstance(action, Begin) and action.worker in self._members:
                         self._members[action.worker].used = True
                     self._send(action.worker, action)
@@ -401,7 +405,7 @@ class Pool:
                         member.process.kill()
                 case Replace(number):
                     self._replace(number, news)
-                case Question() | Inquire():
+                case Question() | Inquire() | AskSecret():
                     self._questions.add(action)
                 case Tell():
                     self._send(action.worker, action)

@@ -18,7 +18,6 @@ from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
 
 from hostshell.core.events import CopyCounts, Failure, Status, Stream
-from hostshell.core.explain import why_it_failed
 from hostshell.core.model import HOST_FIELD, Connect, Examine, Get, Host, Ping, Put, Run, Secret
 from hostshell.core.turns import (
     Asked,
@@ -40,7 +39,9 @@ from hostshell.core.turns import (
     Quit,
     Ready,
     Resize,
+    SecretWanted,
     Stepped,
+    Supply,
     Survey,
     Surveyed,
     Tell,
@@ -48,11 +49,11 @@ from hostshell.core.turns import (
 )
 from hostshell.engine.checkup import examine
 from hostshell.engine.outbox import Outbox
+from hostshell.engine.running import carry_out, command_ended
 from hostshell.engine.warm import Warm, raise_descriptor_limit
 from hostshell.ssh import proxy, transfer
 from hostshell.ssh.connect import Connection, Connector
 from hostshell.ssh.deadlines import DEADLINES
-from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import ConnectFailed, LinkLost, NewHostKey, NoSession, TurnStopped
 from hostshell.ssh.glance import names_in
 from hostshell.ssh.interactive import Interactive
@@ -82,6 +83,8 @@ class Turn:
         self._done = threading.Event()
         self._told = threading.Event()
         self._answers: tuple[Secret, ...] | None = None
+        self._supply: Secret | None = None
+        self._supplied = threading.Event()
 
     def start(self) -> None:
         # threads of turns that have ended take new ones: to start one costs a tenth of a warm command
@@ -220,19 +223,19 @@ class Turn:
             match task:
                 case Ping():
                     return Ended(self.order.turn, "ok")
-                case Run(command):
-                    execution = Execution(
+                case Run():
+                    ended = carry_out(
+                        task,
+                        self.order.host,
                         connection.sessions,
-                        command,
-                        self._print,
-                        self.stopped,
-                        patience=patience,
+                        self.order.turn,
+                        emit=self._print,
+                        stopped=self.stopped,
                         silent=self._worker.outbox.flush,
-                        environment=self.order.host.environment,
+                        ask=self._ask_sudo,
                     )
-                    ending = execution.run()
                     connection.note_own_command()
-                    return self._command_ended(ending)
+                    return ended
                 case Examine():
                     raise AssertionError("it makes its own connection")
                 case Connect():
@@ -253,8 +256,9 @@ class Turn:
             opened=lambda: outbox.put(Opened(number)),
             took=lambda size: outbox.put(Took(number, size)),
             environment=self.order.host.environment,
+            encoding=self.order.host.encoding,
         )
-        return self._command_ended(self._interactive.run())
+        return command_ended(number, self._interactive.run())
 
     def _copy(self, connection: Connection, task: Put | Get) -> Ended:
         number = self.order.turn
@@ -280,22 +284,20 @@ class Turn:
     def _print(self, stream: Stream, data: bytes) -> None:
         self._worker.outbox.put(Printed(self.order.turn, stream, data), len(data), self.stopped)
 
-    def _command_ended(self, ending: Ending) -> Ended:
-        number = self.order.turn
-        if ending.stopped:
-            return Ended(number, "cancelled", ending.exit_code, ending.signal, may_still_run=ending.may_still_run)
-        if ending.signal is not None:
-            return Ended(
-                number,
-                "failed",
-                signal=ending.signal,
-                failure=Failure("signal", f"killed by signal {ending.signal}"),
-            )
-        if ending.exit_code != 0:
-            hint = why_it_failed(ending.exit_code, ending.head)
-            failure = Failure("exit", f"exit code {ending.exit_code}", hint)
-            return Ended(number, "failed", ending.exit_code, failure=failure)
-        return Ended(number, "ok", 0)
+    def _ask_sudo(self, whose: str) -> Secret | None:
+        """The password that sudo wants, from a person: this thread waits until there is an answer."""
+        question = SecretWanted(self.order.turn, f"sudo {whose}", f"[sudo] password for {whose}: ")
+        with self.stopped.calling(self._supplied.set):
+            self._worker.outbox.put(question)
+            self._supplied.wait()
+        if self.stopped():
+            raise TurnStopped
+        return self._supply
+
+    def supply(self, secret: Secret | None) -> None:
+        """The answer to what was asked for."""
+        self._supply = secret
+        self._supplied.set()
 
 
 class Worker:
@@ -352,6 +354,11 @@ class Worker:
                         known = self._turns.get(order.turn)
                     if known is not None:
                         known.tell(order.answers)
+                case Supply(_, number, secret):
+                    with self._lock:
+                        known = self._turns.get(number)
+                    if known is not None:
+                        known.supply(secret)
                 case Keep(longest):
                     self.warm.keep(longest)
                 case Survey(number, hosts, close):

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final, TypeAlias, cast
 
+from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import (
     DEFAULT_CONNECT_TIMEOUT,
@@ -36,7 +37,9 @@ BUILT_IN: Final = "built in"
 AS_TYPED: Final = "as typed"
 _Chosen: TypeAlias = dict[str, tuple[Converted, str]]  # key to (value, source)
 _WHO = ("address", "port", "user", "jump")  # whom we connect to: without one of these it would be somebody else
-_PASSWORD = ("password", "password_from")  # two ways to say one thing: the nearer one counts, whichever it is
+# two ways to say one thing: the nearer one counts, whichever it is
+_PASSWORD = ("password", "password_from")
+_SUDO_PASSWORD = ("sudo_password", "sudo_password_from")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +131,10 @@ class Inventory:
             host_keys=cast("HostKeyPolicy | None", _text(chosen, "host_keys")),  # checked when it was read
             jump=way,
             unusable=_why_unusable(chosen),
+            encoding=_text(chosen, "encoding") or UTF_8,
+            sudo=_text(chosen, "sudo") == "yes",
+            sudo_user=_text(chosen, "sudo_user"),
+            sudo_password_from=_secret(chosen, "sudo_password") or _secret(chosen, "sudo_password_from"),
         )
 
     def settings(self, name: str) -> list[Setting]:
@@ -210,9 +217,10 @@ class Inventory:
         ours = base in self._names
         chosen: _Chosen = {}
         for layer in self._layers(base) if ours else self._of_moment:
-            has_password = not chosen.keys().isdisjoint(_PASSWORD)
+            pairs = [pair for pair in (_PASSWORD, _SUDO_PASSWORD) if not chosen.keys().isdisjoint(pair)]
+            settled = {key for pair in pairs for key in pair}
             for key, (value, line) in layer.values.items():
-                if key in chosen or (has_password and key in _PASSWORD) or (key == CONNECTION and not ours):
+                if key in chosen or key in settled or (key == CONNECTION and not ours):
                     continue
                 if isinstance(value, str):
                     value = value.replace(HOST_FIELD, base)
@@ -233,7 +241,7 @@ class Inventory:
         """What was typed beats what is written."""
         if moment.user is not None:
             if "user" in chosen and chosen["user"][0] != moment.user:
-                for key in _PASSWORD:  # it is another user's
+                for key in (*_PASSWORD, *_SUDO_PASSWORD):  # they are another user's
                     chosen.pop(key, None)
             chosen["user"] = (moment.user, AS_TYPED)
         if moment.port is not None:

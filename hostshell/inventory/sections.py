@@ -15,7 +15,7 @@ from hostshell.core.recent import STATUS_GROUPS
 from hostshell.core.records import dataclass
 from hostshell.core.targets import ALL
 from hostshell.inventory.parse import Section, Value, parse
-from hostshell.inventory.settings import LATER, SETTINGS, Converted, bad, shown
+from hostshell.inventory.settings import SETTINGS, Converted, bad, shown
 
 _MEMBERS = ("hosts", "groups")  # keys of groups beside the settings
 _KINDS = ("defaults", "host", "group")
@@ -140,9 +140,9 @@ def _layer(section: Section, found: FileSections, beside: tuple[str, ...] = ()) 
             raise _unknown_key(key, value, section, found.file, beside)
         place = Place(found.file, value.line, section.header)
         values[key] = (check(value.text, place), value.line)
-        if key == "password":
-            if "password_from" in section.values:
-                raise bad(place, "both `password` and `password_from` in one section", "keep one of them")
+        if key in ("password", "sudo_password"):
+            if f"{key}_from" in section.values:
+                raise bad(place, f"both `{key}` and `{key}_from` in one section", "keep one of them")
             found.literal = found.literal or place
     return Layer(found.file, section.header, values)
 
@@ -191,8 +191,6 @@ def _check(name: str, what: str, check: Callable[[str], None], place: Place) -> 
 
 def _unknown_key(key: str, value: Value, section: Section, file: str, beside: tuple[str, ...]) -> InventoryError:
     place = Place(file, value.line, section.header)
-    if key in LATER:
-        return bad(place, f"`{key}` is not supported yet", "take the line away")
     if key in _MEMBERS:
         return bad(place, f"`{key}` stands in [{shown(section.header)}]", "it belongs into a [group:NAME] section")
     return bad(place, f"unknown setting `{shown(key)}`", did_you_mean(key, (*SETTINGS, *beside)))

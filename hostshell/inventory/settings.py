@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from hostshell.core.clean import clean
+from hostshell.core.encodings import UnfitEncoding, known_encoding
 from hostshell.core.errors import InventoryError, TargetError, did_you_mean
 from hostshell.core.model import HOST_FIELD, HOST_KEY_POLICIES, Place, Secret, SecretSource
 from hostshell.core.names import check_address, check_user
@@ -111,6 +112,19 @@ def _host_keys(text: str, place: Place) -> str:
     return text
 
 
+def _encoding(text: str, place: Place) -> str:
+    try:
+        return known_encoding(text)
+    except UnfitEncoding as error:
+        raise bad(place, f"`{shown(text)}` cannot be a host's encoding: {error}", error.hint) from None
+
+
+def _switch(text: str, place: Place) -> str:
+    if text not in ("yes", "no"):
+        raise bad(place, f"`{shown(text)}` is neither yes nor no")
+    return text
+
+
 def _literal(text: str, place: Place) -> SecretSource:
     return SecretSource("literal", place, literal=Secret(text))
 
@@ -170,10 +184,14 @@ SETTINGS: dict[str, Check] = {
     "keepalive": _seconds,
     "known_hosts": _path,
     "host_keys": _host_keys,
+    "encoding": _encoding,
+    "sudo": _switch,
+    "sudo_user": _user,
+    "sudo_password": _literal,
+    "sudo_password_from": _source,
 }
 CONNECTION = "connection"  # what Ansible calls the way to a host; only inventories of its kinds can say it
 SSH = "ssh"  # the one way that we know
-LATER = ("encoding",)  # named by the design, and not supported yet
 
 
 def display(value: Converted) -> str:

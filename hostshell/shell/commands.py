@@ -11,6 +11,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from typing import BinaryIO
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import HostshellError, UsageError
@@ -37,7 +38,7 @@ from hostshell.core.invocations import (
     ShowName,
     UseTargets,
 )
-from hostshell.core.model import CopyOptions, Examine, Get, Job, Ping, Put, Run, Task, with_options
+from hostshell.core.model import CopyOptions, Examine, Get, Job, LocalFile, Ping, Put, Run, Task, with_options
 from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
 from hostshell.session import RawOutput, Session
@@ -61,6 +62,7 @@ class Shell:
 
     ``json`` makes every verb print JSON. ``history`` gives the lines typed before, for the verb of that name.
     ``ahead`` gives what has been typed beyond the line that is carried out, for `connect`.
+    ``input`` is our standard input where no lines come from it.
     """
 
     def __init__(
@@ -71,11 +73,14 @@ class Shell:
         json: bool = False,
         history: Callable[[], Sequence[str]] = lambda: (),
         ahead: Callable[[], bytes] = lambda: b"",
+        input: BinaryIO | None = None,
     ) -> None:
         self.session = session
         self.screen = screen
         self.interrupted = False  # whether Ctrl-C ended the last line
         self._json = json
+        self._input = input
+        self._own: LocalFile | None = None
         self._history = history
         self._ahead = ahead
 
@@ -217,7 +222,7 @@ class Shell:
                 raise Leave
 
     def _batch_run(self, asked: BatchRun) -> int:
-        job = self._job(Run(asked.cmd), asked)
+        job = self._job(self._command(asked), asked)
         gather = asked.gather or self.session.settings.gather
         view = self._view(json=asked.json, gather=gather, prefix=not asked.no_prefix, quiet=asked.quiet)
         if asked.outdir is None and asked.errdir is None:
@@ -226,6 +231,29 @@ class Shell:
             with OutputFiles(asked.outdir, asked.errdir, [host.name for host in job.hosts]) as files:
                 ending = self._show(job, view, files.write)
         return ending.largest if asked.rc == "max" else ending.code
+
+    def _command(self, asked: BatchRun) -> Run:
+        inputs, stdin = self.session.inputs, asked.stdin
+        return inputs.command(
+            asked.cmd,
+            script=asked.script,
+            arguments=asked.arguments,
+            stdin=self._own_input() if stdin == "-" else stdin,
+            env=asked.environment,
+            cwd=asked.cwd,
+            tty=asked.tty,
+            sudo=asked.sudo,
+            sudo_user=asked.sudo_user,
+        )
+
+    def _own_input(self) -> LocalFile:
+        """Our standard input, to its end. Several commands get the same bytes."""
+        if self._input is None:
+            what = "--stdin -: standard input is where the lines come from"
+            raise UsageError(what, "it works in one-shot calls, as in: hostshell batch_run … --stdin - < FILE")
+        if self._own is None:
+            self._own = self.session.inputs.of_stream(self._input, forget=False)
+        return self._own
 
     def _run(self, task: Ping | Put | Get, asked: BatchScp | PingHosts, each: str) -> int:
         return self._show(self._job(task, asked), self._view(json=asked.json, each=each, quiet=asked.quiet)).code

@@ -118,7 +118,9 @@ class HostshellCompleter(Completer):
         if not cursor.text.startswith("-"):
             yield from self._positional(command, words, bare, cursor)
         # where a name or a value is due, options come only when asked for
-        all_there = command.positional in ("none", "targets") or (command.positional in _COPIES and len(bare) > 1)
+        all_there = command.positional in ("none", "targets", "arguments") or (
+            command.positional in _COPIES and len(bare) > 1
+        )
         if cursor.text.startswith("-") or (not cursor.raw and all_there):
             yield from _spaced(_options(command, given, cursor.text), cursor)
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
+from hostshell.core.encodings import UTF_8, decode, encode
 from hostshell.core.events import Block
 
 PIECE = 256 * 1024  # bytes read back at once
@@ -38,6 +39,8 @@ class Gatherer:
         """Keep a block."""
         kept = self._kept.setdefault((block.stream, block.host), _Kept(block.host))
         raw = block.raw if block.eol else block.raw + b"\n"
+        if block.encoding != UTF_8:  # the same text is the same output, whatever its bytes are
+            raw = encode(decode(raw, block.encoding))
         self._file.write(raw)
         kept.digest.update(raw)
         if kept.extents and sum(kept.extents[-1]) == self._size:

@@ -72,7 +72,7 @@ def launch(
                         "hosts of the moment work: batch_run -h user@host -cmd uptime"
                     )
                 return Repl(session, screen, json=options.json).loop(hint)
-            shell = Shell(session, screen, json=options.json)
+            shell = Shell(session, screen, json=options.json, input=sys.stdin.buffer if one_shot else None)
             if options.command:
                 return shell.words(options.command)
             if options.lines:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 from typing import Any, Protocol
 
-from hostshell.core.clean import clean, clean_lines, decode
+from hostshell.core.clean import clean, clean_lines
+from hostshell.core.encodings import decode
 from hostshell.core.events import Block, CopyCounts, Event, Examined, Finished, Output, Progress, Started, Summary
 from hostshell.core.names import fold
 from hostshell.core.turns import Note
@@ -74,7 +75,7 @@ class Live:
         screen = self._screen
         out, err = self._prefix(block.host) if self._named else ("", "")
         # a piece or an unfinished last line gets its newline here: every part stands under its host's name
-        text = decode(block.raw) if block.eol else decode(block.raw) + "\n"
+        text = decode(block.raw, block.encoding) if block.eol else decode(block.raw, block.encoding) + "\n"
         if block.stream == "stdout":
             screen.out(clean_lines(text, out, colour=screen.out_colour))
         else:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hostshell.core import diagnosis
 from hostshell.core.clean import clean
+from hostshell.core.encodings import encode
 from hostshell.core.events import Failure, Stream
 from hostshell.core.explain import why_it_failed
 from hostshell.core.model import Examine, Host
@@ -202,7 +203,7 @@ class Examination:
         alarm = DEADLINES.set(time.monotonic() + self._patience, own.stop)
         try:
             with self._stopped.calling(own.stop):
-                ending = Execution(self._connection.sessions, command, keep, own, patience=self._patience).run()
+                ending = Execution(self._connection.sessions, encode(command), keep, own, patience=self._patience).run()
         except Refused as error:
             step.say(refused=clean(str(error)))
             return Ending(exit_code=255), str(error)

@@ -8,16 +8,16 @@ from __future__ import annotations
 import contextlib
 import queue
 import threading
-import time
 from collections.abc import Callable
 
 import paramiko
 
+from hostshell.core.encodings import UTF_8, encode
 from hostshell.core.events import Stream
 from hostshell.core.model import Connect
 from hostshell.ssh.execute import Ending, Execution
-from hostshell.ssh.failures import LinkLost, TurnStopped
-from hostshell.ssh.sessions import Refused, Sessions
+from hostshell.ssh.failures import LinkLost
+from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.transport import send_environment, send_exec, send_pty, send_shell
 
@@ -45,8 +45,11 @@ class Interactive(Execution):
         opened: Callable[[], None],
         took: Callable[[int], None],
         environment: tuple[tuple[str, str], ...] = (),
+        encoding: str = UTF_8,
     ) -> None:
-        super().__init__(sessions, task.command or "", emit, stopped, patience=patience, environment=environment)
+        super().__init__(
+            sessions, encode(task.command or "", encoding), emit, stopped, patience=patience, environment=environment
+        )
         self._task = task
         self._opened = opened
         self._took = took
@@ -89,25 +92,10 @@ class Interactive(Execution):
             if task.command is None:
                 send_shell(channel)
             else:
-                send_exec(channel, self._encoded())
+                send_exec(channel, self._checked())
             self._await(channel, "the server refused to start a session")
         except _GONE:
             raise LinkLost("the link ended before the session stood", started=False) from None
-
-    def _await(self, channel: paramiko.Channel, refusal: str) -> None:
-        """Until the server has said yes to the request under way. Raises `Refused` where it said no."""
-        deadline = time.monotonic() + self._patience
-        while not channel.event_ready:
-            if self._stopped():
-                raise TurnStopped
-            if not self._transport.is_active():
-                raise LinkLost(f"the link ended{self._transport.farewell}", started=False)
-            if channel.closed:
-                raise Refused(refusal)
-            left = deadline - time.monotonic()
-            if left <= 0:
-                raise LinkLost("the server did not answer the request for a session", started=False)
-            self._bell.wait(min(left, 1.0))
 
     def _send_typed(self, channel: paramiko.Channel) -> None:
         while (item := self._typed.get()) is not None:

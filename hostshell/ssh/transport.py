@@ -18,6 +18,7 @@ from paramiko.common import (
     MSG_CHANNEL_DATA,
     MSG_CHANNEL_EXTENDED_DATA,
     MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
     cMSG_CHANNEL_OPEN,
     cMSG_CHANNEL_REQUEST,
 )
@@ -34,6 +35,10 @@ DIGESTS = (
     "hmac-sha2-256",
     "hmac-sha2-512",
 )
+# modes of a terminal that are switched off (RFC 4254, section 8): ECHO, ECHOE, ECHOK, ECHONL, ONLCR; and in a raw one
+# PARMRK, INPCK, ISTRIP, INLCR, IGNCR, ICRNL, IXON, IXANY, IXOFF, ISIG, ICANON, IEXTEN and OPOST as well
+_QUIET = (53, 54, 55, 56, 72)
+_RAW = (*_QUIET, 31, 32, 33, 34, 35, 36, 38, 39, 40, 50, 51, 59, 70)
 WINDOW = 2 * 1024 * 1024  # bytes of output that may wait unread, for a command
 REASON_LIMIT = 200  # bytes of a server's text that are kept
 LARGEST = 32 * 1024  # bytes of one message of output, as OpenSSH's own client asks for
@@ -275,6 +280,11 @@ def send_pty(channel: paramiko.Channel, term: str, rows: int, columns: int, mode
     _send(channel, message)
 
 
+def quiet_modes(*, raw: bool) -> bytes:
+    """Modes for `send_pty`: nothing is echoed, newlines stay as they are. ``raw``: no byte means anything to it."""
+    return b"".join(bytes([mode]) + (0).to_bytes(4, "big") for mode in (_RAW if raw else _QUIET)) + b"\0"
+
+
 def send_signal(channel: paramiko.Channel, name: str) -> None:
     """Ask the server to send signal ``name`` (without "SIG") to the command (RFC 4254, section 6.9).
 
@@ -327,6 +337,13 @@ def _on_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
     _PLAIN[MSG_CHANNEL_REQUEST](channel, message)
 
 
+def _on_window(channel: paramiko.Channel, message: paramiko.Message) -> None:
+    _PLAIN[MSG_CHANNEL_WINDOW_ADJUST](channel, message)
+    on_room = getattr(channel, "hostshell_on_room", None)
+    if on_room is not None:
+        on_room()
+
+
 def _on_data(channel: paramiko.Channel, message: paramiko.Message) -> None:
     _PLAIN[MSG_CHANNEL_DATA](channel, message)
     _hold_to_window(channel, channel.in_buffer)
@@ -348,6 +365,7 @@ def _hold_to_window(channel: paramiko.Channel, buffer: BufferedPipe[Any]) -> Non
 Transport._channel_handler_table = {  # type: ignore[attr-defined]  # private
     **_PLAIN,
     MSG_CHANNEL_REQUEST: _on_request,
+    MSG_CHANNEL_WINDOW_ADJUST: _on_window,
     MSG_CHANNEL_DATA: _on_data,
     MSG_CHANNEL_EXTENDED_DATA: _on_extended,
 }

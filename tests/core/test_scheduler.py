@@ -15,6 +15,7 @@ from hostshell.core.turns import (
     Action,
     Answer,
     Asked,
+    AskSecret,
     Begin,
     Cancel,
     Connected,
@@ -30,7 +31,10 @@ from hostshell.core.turns import (
     Question,
     Ready,
     Replace,
+    SecretGiven,
+    SecretWanted,
     Submit,
+    Supply,
     Tell,
     Tick,
     Told,
@@ -429,3 +433,35 @@ def test_all_tries_of_a_connect_together_have_its_limit() -> None:
     again = only(scheduler.handle(Tick(), alarm), Begin)[0]
     assert again.host.connect_timeout == pytest.approx(10.0 - alarm)
     assert only(scheduler.handle(Tick(), 10.0 + CONNECT_SLACK), Halt) == [Halt(0, again.turn, "connect")]
+
+
+def test_turns_that_want_the_same_secret_share_one_question_and_its_answer() -> None:
+    scheduler = ready()
+    begins = only(scheduler.handle(Submit(job(3, fanout=3, timeout=10.0)), 0.0), Begin)
+    for begin in begins:
+        scheduler.handle(Connected(begin.turn), 0.1)
+    first = scheduler.handle(SecretWanted(begins[0].turn, "sudo deploy", "password? "), 1.0)
+    assert only(first, AskSecret) == [AskSecret("sudo deploy", "password? ")]
+    assert scheduler.handle(SecretWanted(begins[1].turn, "sudo deploy", "password? "), 1.0) == []
+    secret = Secret("x")
+    given = scheduler.handle(SecretGiven("sudo deploy", secret, 60.0), 61.0)
+    assert given == [Supply(begin.worker, begin.turn, secret) for begin in begins[:2]]  # and nobody has timed out
+    late = scheduler.handle(SecretWanted(begins[2].turn, "sudo deploy", "password? "), 62.0)
+    assert late == [Supply(begins[2].worker, begins[2].turn, secret)]
+    other = scheduler.handle(SecretWanted(begins[2].turn, "sudo root", "root? "), 62.0)
+    assert only(other, AskSecret) == [AskSecret("sudo root", "root? ")]
+    assert scheduler.handle(SecretGiven("sudo root", None, 1.0), 63.0) == [
+        Supply(begins[2].worker, begins[2].turn, None)
+    ]
+
+
+def test_a_secret_for_a_turn_that_is_over_goes_nowhere_and_the_next_job_asks_anew() -> None:
+    scheduler = ready()
+    begin = only(scheduler.handle(Submit(job(1)), 0.0), Begin)[0]
+    scheduler.handle(Connected(begin.turn), 0.1)
+    scheduler.handle(SecretWanted(begin.turn, "k", "?"), 1.0)
+    scheduler.handle(Ended(begin.turn, "lost"), 2.0)
+    assert scheduler.handle(SecretGiven("k", Secret("x"), 1.0), 3.0) == []
+    again = only(scheduler.handle(Submit(job(1, number=2)), 4.0), Begin)[0]
+    scheduler.handle(Connected(again.turn), 4.1)
+    assert only(scheduler.handle(SecretWanted(again.turn, "k", "?"), 5.0), AskSecret) == [AskSecret("k", "?")]

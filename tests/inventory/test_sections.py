@@ -123,7 +123,12 @@ def test_a_password_becomes_a_secret_that_nothing_shows() -> None:
         ("jump", "b1, b1", "the jump host b1 stands there twice"),
         ("jump", "b1:port", "`port` is no port"),
         ("jump", "-oProxyCommand=x", "bad jump host"),
-        ("encoding", "latin-1", "`encoding` is not supported yet"),
+        ("encoding", "gbkk", "`gbkk` cannot be a host's encoding: Python knows no such encoding"),
+        ("encoding", "utf-16", "`utf-16` cannot be a host's encoding: its ASCII characters are not single bytes"),
+        ("encoding", "rot13", "`rot13` cannot be a host's encoding"),
+        ("sudo", "true", "`true` is neither yes nor no"),
+        ("sudo_user", "-x", "bad user"),
+        ("sudo_password_from", "s3cret", "not a source of secrets"),
         ("passphrase", "x", "unknown setting `passphrase`"),
         ("hosts", "h2", "`hosts` stands in [host:h1]"),
         ("groups", "g", "`groups` stands in [host:h1]"),
@@ -243,7 +248,8 @@ def test_a_range_and_a_single_host_in_it_are_two_sections() -> None:
 @pytest.mark.parametrize("section", ["defaults", "group:g", "host:h1"])
 def test_every_setting_may_stand_in_every_kind_of_section(section: str) -> None:
     good = {"port": "1", "connect_timeout": "1", "keepalive": "1", "host_keys": "ask", "passphrase_from": "ask"}
-    keys = [key for key in SETTINGS if key != "password_from"]
+    good |= {"encoding": "gbk", "sudo": "yes"}
+    keys = [key for key in SETTINGS if key not in ("password_from", "sudo_password_from")]
     read(f"[{section}]\n" + "".join(f"{key} = {good.get(key, 'x')}\n" for key in keys), "hosts.ini")
 
 

@@ -43,7 +43,7 @@ class PlayingPool(Pool):
         self.broken_off = False
 
     def run(
-        self, job: Job, ask: AskKeys | None = None, ask_prompts: AskPrompts | None = None
+        self, job: Job, ask: AskKeys | None = None, ask_prompts: AskPrompts | None = None, **_: object
     ) -> Generator[News, None, None]:
         self.jobs.append(job)
         self.broken_off = True

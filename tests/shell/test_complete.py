@@ -56,7 +56,7 @@ def meanings(line: str) -> dict[str, str]:
         ("pi", ["ping "]),
         ("nothing", []),
         ("batch_run -c", ["batch_run -cmd "]),
-        ("batch_run --c", ["batch_run --cmd", "batch_run --connect-timeout"]),
+        ("batch_run --c", ["batch_run --cmd", "batch_run --cwd", "batch_run --connect-timeout"]),
         ("batch_run --cm", ["batch_run --cmd "]),
         ("batch_run -h h1 -h", ["batch_run -h h1 -h "]),
         ("batch_run -cmd x -c", []),
@@ -89,7 +89,8 @@ def test_commands_options_and_choices(line: str, lines: list[str]) -> None:
 
 def test_all_options_are_offered_once_under_one_name() -> None:
     found = meanings("batch_run -")
-    names = "-h -g -a -x -cmd -l -p -i -k -f -t --connect-timeout -b -N -q --rc --outdir --errdir --json"
+    names = "-h -g -a -x -cmd --script --stdin --cwd --env --tty --sudo -u -l -p -i -k -f -t --connect-timeout"
+    names += " -b -N -q --rc --outdir --errdir --json"
     assert list(found) == names.split()
     assert meanings("batch_run ") == found
 

@@ -13,7 +13,12 @@ import pytest
 from paramiko.auth_handler import AuthHandler
 from paramiko.buffered_pipe import BufferedPipe
 from paramiko.channel import Channel
-from paramiko.common import MSG_CHANNEL_DATA, MSG_CHANNEL_EXTENDED_DATA, MSG_CHANNEL_REQUEST
+from paramiko.common import (
+    MSG_CHANNEL_DATA,
+    MSG_CHANNEL_EXTENDED_DATA,
+    MSG_CHANNEL_REQUEST,
+    MSG_CHANNEL_WINDOW_ADJUST,
+)
 from paramiko.packet import Packetizer
 
 from hostshell.ssh.link import Link
@@ -187,6 +192,7 @@ def test_a_credential_may_follow_the_service_request_at_once() -> None:
 def test_data_of_a_channel_goes_through_a_table_and_into_buffers_whose_size_is_known() -> None:
     assert paramiko.Transport._channel_handler_table[MSG_CHANNEL_DATA] is Channel._feed
     assert paramiko.Transport._channel_handler_table[MSG_CHANNEL_EXTENDED_DATA] is Channel._feed_extended
+    assert paramiko.Transport._channel_handler_table[MSG_CHANNEL_WINDOW_ADJUST] is Channel._window_adjust
     pipe = BufferedPipe()
     pipe.feed(b"four")
     assert len(pipe) == 4
