@@ -39,6 +39,7 @@ tour: $(VENV)/.run-time
 
 test: $(VENV)/.dev
 	@sh tests/support/get-sshd
+	@sh tests/support/get-sudo
 	@$(PY) -m pytest $(ARGS)
 
 bench: $(VENV)/.dev

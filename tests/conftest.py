@@ -20,9 +20,11 @@ from tests.support.keys import Key, make_key
 from tests.support.six_hosts import SixHosts, six_hosts_in
 from tests.support.sshd import Sshd, find_sshd
 from tests.support.standin import StandIn
+from tests.support.sudo import real_sudo
 
 # What of the surroundings would change an answer. HOME and XDG_* are set anew.
 FOREIGN = ("SSH_AUTH_SOCK", "SSH_ASKPASS", "DISPLAY", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES")
+NO_SUDO = "the real sudo is not tested, only a stand-in: it takes root and sudo (sh tests/support/get-sudo)"
 STAND_IN = (
     "not root: an asyncssh server stands in for the users with passwords; run the tests as root to meet OpenSSH there"
 )
@@ -45,11 +47,16 @@ def pytest_report_header() -> list[str]:
     ssh = shutil.which("ssh")
     version = subprocess.run([ssh, "-V"], capture_output=True, text=True).stderr.strip() if ssh else ""
     lines = [f"sshd: {sshd} ({version})" if version else f"sshd: {sshd}"]
+    if not real_sudo():
+        lines.append(NO_SUDO)
     return lines if can_make_users() else [*lines, STAND_IN]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Repeat at the end what was not tested against the real thing."""
+    if not real_sudo():
+        terminalreporter.section("sudo")
+        terminalreporter.line(NO_SUDO)
     if not can_make_users():
         terminalreporter.section("stand-ins")
         terminalreporter.line(STAND_IN)

@@ -86,5 +86,5 @@ def test_the_sample_inventory_holds_no_secret() -> None:
 
 
 def test_the_scripts_can_be_run() -> None:
-    for script in (".ci/run", "tests/support/get-sshd"):
+    for script in (".ci/run", "tests/support/get-sshd", "tests/support/get-sudo"):
         assert (ROOT / script).stat().st_mode & 0o111, f"{script} is not executable"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from hostshell.core.targets import Targets
 from hostshell.session import Session
 from tests.support.accounts import Account, can_make_users
 from tests.support.keys import Key, make_key
-from tests.support.running import Outcome, collect, host_section, write_inventory, write_known_hosts
+from tests.support.running import Outcome, collect, host_section
 from tests.support.sshd import Sshd
 
 needs_users = pytest.mark.skipif(
@@ -26,45 +26,11 @@ def run_as(session: Session, login: Login, hosts: str = "a", command: str = "id 
     return collect(session.stream(session.job(Run(command), names, label=command, login=login)))
 
 
-@pytest.fixture
-def answers() -> list[str]:
-    """What the person answers to questions for secrets, the first first."""
-    return []
-
-
-@pytest.fixture
-def asked() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def make_session(
-    tmp_path: Path, clean_home: Path, sshd: Sshd, answers: list[str], asked: list[str]
-) -> Iterator[Callable[..., Session]]:
-    sessions: list[Session] = []
-
-    def ask(question: str) -> str:
-        asked.append(question)
-        if not answers:
-            raise EOFError
-        return answers.pop(0)
-
-    def make(*sections: str, terminal: bool = True) -> Session:
-        known = write_known_hosts(tmp_path, sshd.known_hosts_line)
-        session = Session(write_inventory(tmp_path, *sections), known_hosts=known, ask_secret=ask if terminal else None)
-        sessions.append(session)
-        return session
-
-    yield make
-    for session in sessions:
-        session.close()
-
-
 @needs_users
 def test_another_user_and_back_leaves_both_connections_warm(
-    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+    open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
 ) -> None:
-    session = make_session(host_section("a", sshd, accounts[0], client_key))
+    session = open_session(sshd, host_section("a", sshd, accounts[0], client_key))
     first, second = accounts[0].name, accounts[1].name
     before = sshd.log.read_text(errors="replace").count("Accepted publickey")
     for _ in range(2):
@@ -78,9 +44,9 @@ def test_another_user_and_back_leaves_both_connections_warm(
 
 @needs_users
 def test_the_inventorys_password_goes_to_its_own_user_only(
-    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account]
+    open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account]
 ) -> None:
-    session = make_session(host_section("a", sshd, accounts[3], None))
+    session = open_session(sshd, host_section("a", sshd, accounts[3], None))
     before = sshd.log.read_text(errors="replace").count("Failed password")
     found = run_as(session, Login(user=accounts[4].name))
     assert (found.status(), found.kind("a")) == ({"a": "unreachable"}, "auth")
@@ -90,14 +56,14 @@ def test_the_inventorys_password_goes_to_its_own_user_only(
 
 @needs_users
 def test_a_password_is_asked_for_once_before_the_job_and_for_that_job_alone(
-    make_session: Callable[..., Session],
+    open_session: Callable[..., Session],
     sshd: Sshd,
     accounts: list[Account],
     answers: list[str],
     asked: list[str],
 ) -> None:
     place = f"address = {sshd.address}\nport = {sshd.port}\nuser = {accounts[4].name}\n"
-    session = make_session(f"[host:a]\n{place}", f"[host:b]\n{place}")
+    session = open_session(sshd, f"[host:a]\n{place}", f"[host:b]\n{place}")
     answers += [accounts[4].password, "wrong"]
     assert run_as(session, Login(ask_password=True), "a,b").status() == {"a": "ok", "b": "ok"}
     assert asked == ["Password: "]
@@ -114,18 +80,18 @@ def test_a_password_is_asked_for_once_before_the_job_and_for_that_job_alone(
 
 
 def test_a_password_that_is_to_be_asked_for_needs_a_terminal(
-    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+    open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
 ) -> None:
-    session = make_session(host_section("a", sshd, accounts[0], client_key), terminal=False)
+    session = open_session(sshd, host_section("a", sshd, accounts[0], client_key), terminal=False)
     with pytest.raises(SecretError, match="no terminal to ask at"):
         session.job(Ping(), ["a"], login=Login(ask_password=True))
 
 
 def test_key_and_port_of_the_command_line_beat_the_inventory(
-    make_session: Callable[..., Session], tmp_path: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+    open_session: Callable[..., Session], tmp_path: Path, sshd: Sshd, accounts: list[Account], client_key: Key
 ) -> None:
     stranger = make_key(tmp_path / "stranger")
-    session = make_session(host_section("a", sshd, accounts[0], stranger, port="1"))
+    session = open_session(sshd, host_section("a", sshd, accounts[0], stranger, port="1"))
     assert run_as(session, Login(port=sshd.port)).kind("a") == "auth"
     assert run_as(session, Login(key=str(client_key.path))).kind("a") == "refused"
     assert run_as(session, Login(port=sshd.port, key=str(client_key.path))).status() == {"a": "ok"}
@@ -133,9 +99,9 @@ def test_key_and_port_of_the_command_line_beat_the_inventory(
 
 
 def test_what_is_typed_with_a_hosts_name_beats_what_holds_for_all(
-    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+    open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
 ) -> None:
-    session = make_session(f"[defaults]\nkey = {client_key.path}\n[host:a]\naddress = {sshd.address}\n")
+    session = open_session(sshd, f"[defaults]\nkey = {client_key.path}\n[host:a]\naddress = {sshd.address}\n")
     name = f"{accounts[0].name}@{sshd.address}:{sshd.port}"
     assert run_as(session, Login(user="nobody", port=1), name).status() == {name: "ok"}
     assert run_as(session, Login(user=accounts[0].name, port=sshd.port), sshd.address).status() == {sshd.address: "ok"}
@@ -146,22 +112,22 @@ def test_what_is_typed_with_a_hosts_name_beats_what_holds_for_all(
     [(Login(key="/nowhere/key"), LocalFileError), (Login(user="-oX"), UsageError), (Login(port=70_000), UsageError)],
 )
 def test_what_cannot_be_is_said_before_any_host_is_touched(
-    make_session: Callable[..., Session],
+    open_session: Callable[..., Session],
     sshd: Sshd,
     accounts: list[Account],
     client_key: Key,
     login: Login,
     error: type[Exception],
 ) -> None:
-    session = make_session(host_section("a", sshd, accounts[0], client_key))
+    session = open_session(sshd, host_section("a", sshd, accounts[0], client_key))
     with pytest.raises(error):
         session.job(Ping(), ["a"], login=login)
 
 
 def test_a_password_given_in_python_is_known_as_a_secret(
-    make_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+    open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
 ) -> None:
-    session = make_session(host_section("a", sshd, accounts[0], client_key))
+    session = open_session(sshd, host_section("a", sshd, accounts[0], client_key))
     job = session.job(Ping(), ["a"], login=Login(password=Secret("canary-19")))
     assert "canary-19" not in repr(job)
     assert "canary-19" in list(session.secrets())

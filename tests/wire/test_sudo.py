@@ -17,7 +17,7 @@ from tests.support import processes
 from tests.support.accounts import Account, public_folder
 from tests.support.endings import ended, with_command
 from tests.support.keys import Key
-from tests.support.running import Outcome, collect, host_section, write_inventory, write_known_hosts
+from tests.support.running import Outcome, collect, host_section
 from tests.support.sshd import Sshd
 from tests.support.sudo import real_sudo, stand_in, sudoers
 
@@ -37,39 +37,6 @@ def run(
 def said(found: Outcome, host: str = "a") -> str:
     error = found.finished[host].error
     return f"{error.message} | {error.hint}" if error else ""
-
-
-@pytest.fixture
-def answers() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def asked() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def open_session(
-    tmp_path: Path, clean_home: Path, answers: list[str], asked: list[str]
-) -> Iterator[Callable[..., Session]]:
-    opened: list[Session] = []
-
-    def ask(question: str) -> str:
-        asked.append(question)
-        if not answers:
-            raise EOFError
-        return answers.pop(0)
-
-    def make(server: Sshd, *sections: str, terminal: bool = True) -> Session:
-        known = write_known_hosts(tmp_path, server.known_hosts_line)
-        session = Session(write_inventory(tmp_path, *sections), known_hosts=known, ask_secret=ask if terminal else None)
-        opened.append(session)
-        return session
-
-    yield make
-    for session in opened:
-        session.close()
 
 
 # --- the real one ---
