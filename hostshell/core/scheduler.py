@@ -6,9 +6,9 @@ and replaying the recorded reports of a real run gives the same actions.
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import replace
 
+from hostshell.core.alarms import Alarms
 from hostshell.core.events import CopyCounts, Failure, Finished, Started, Status
 from hostshell.core.inquiries import PATIENCE, Inquiries
 from hostshell.core.lineup import Entry, Lineup
@@ -75,7 +75,7 @@ class Scheduler:
         self._inquiries = Inquiries()
         self._wanted = Wanted()
         self._cancelled = False
-        self._alarms: list[tuple[float, int, str]] = []
+        self._alarms = Alarms()
         self._tally = Tally()
         self._began = 0.0
 
@@ -88,9 +88,8 @@ class Scheduler:
 
     def next_alarm(self) -> float | None:
         """When a `Tick` is due even if nothing happens, on the clock of ``now``; None for never."""
-        alarm = self._pacing.next_alarm()
-        times = [self._alarms[0][0]] if self._alarms else []
-        return min([*times, alarm] if alarm is not None else times, default=None)
+        times = (self._pacing.next_alarm(), self._alarms.next())
+        return min((when for when in times if when is not None), default=None)
 
     def host_of(self, turn: int) -> str | None:
         """The host of a turn that is still under way."""
@@ -182,7 +181,7 @@ class Scheduler:
         entry.begun = now if entry.begun is None else entry.begun + now - entry.since
         entry.attempts += 1
         if job.timeout is not None:
-            self._alarm(now + max(0.0, job.timeout - entry.spent), number, "timeout")
+            self._alarms.set(now + max(0.0, job.timeout - entry.spent), number, "timeout")
         host, limit = entry.host, self._lineup.connect_limit(entry, now)
         if limit != host.connect_timeout:
             host = replace(host, connect_timeout=limit)
@@ -191,7 +190,7 @@ class Scheduler:
 
     def _limit_connect(self, number: int, host: Host, now: float) -> None:
         way = sum(hop.connect_timeout for hop in host.jump)  # each jump host has a limit of its own
-        self._alarm(now + host.connect_timeout + way + CONNECT_SLACK, number, "connect")
+        self._alarms.set(now + host.connect_timeout + way + CONNECT_SLACK, number, "connect")
 
     def _connected(self, number: int, now: float) -> None:
         turn = self._turns.get(number)
@@ -299,12 +298,8 @@ class Scheduler:
 
     # --- time and stopping ---
 
-    def _alarm(self, when: float, number: int, kind: str) -> None:
-        heapq.heappush(self._alarms, (when, number, kind))
-
     def _ring(self, now: float, actions: list[Action]) -> None:
-        while self._alarms and self._alarms[0][0] <= now:
-            _, number, kind = heapq.heappop(self._alarms)
+        for number, kind in self._alarms.due(now):
             turn = self._turns.get(number)
             if turn is None:
                 continue
@@ -324,7 +319,7 @@ class Scheduler:
             self._busy += 1
         turn.phase = "halted"
         turn.halt = reason
-        self._alarm(now + STOP_PATIENCE, turn.number, "patience")
+        self._alarms.set(now + STOP_PATIENCE, turn.number, "patience")
         actions.append(Halt(turn.worker, turn.number, reason))
 
     def _kill(self, worker: int, actions: list[Action]) -> None:
@@ -407,7 +402,7 @@ class Scheduler:
 
     def _hold_clocks(self, seconds: float) -> None:
         """The time to answer counts for no limit."""
-        self._alarms = [(when + seconds, number, kind) for when, number, kind in self._alarms]
+        self._alarms.hold(seconds)
 
     # --- what servers ask at a login ---
 
@@ -421,7 +416,7 @@ class Scheduler:
         self._busy -= 1
         urgent = report.inquiry.host != turn.entry.host.name
         self._inquiries.add(turn.number, report.inquiry, now, urgent=urgent)
-        self._alarm(now + PATIENCE, turn.number, "asked")
+        self._alarms.set(now + PATIENCE, turn.number, "asked")
 
     def _told(self, report: Told, now: float, actions: list[Action]) -> None:
         self._hold_clocks(report.seconds)
@@ -433,8 +428,7 @@ class Scheduler:
         self._connecting += 1
         self._busy += 1
         # what is left of its time is given anew: in the worker the clock has stood still
-        self._alarms = [alarm for alarm in self._alarms if alarm[1:] != (turn.number, "connect")]
-        heapq.heapify(self._alarms)
+        self._alarms.drop(turn.number, "connect")
         self._limit_connect(turn.number, turn.entry.host, now)
         actions.append(Tell(turn.worker, turn.number, report.answers))
 

@@ -144,7 +144,7 @@ class Hops:
                 attempt = bastion.attempt
                 if attempt is None:
                     attempt = bastion.attempt = _Attempt()
-                    body = partial(self._attempt, bastion, way, attempt, trace.through(way[-1].name), ask)
+                    body = partial(self._attempt, bastion, way, attempt, trace.through(way[-1].name), ask, stopped)
                     threading.Thread(target=body, name=f"jump host {way[-1].name}", daemon=True).start()
                 attempt.bells.append(bell)
             with stopped.calling(bell.set):
@@ -158,14 +158,24 @@ class Hops:
                 if attempt.failure is not None:
                     raise _again(attempt.failure)
 
-    def _attempt(self, bastion: _Bastion, way: tuple[Host, ...], attempt: _Attempt, trace: Trace, ask: Ask) -> None:
+    def _attempt(
+        self,
+        bastion: _Bastion,
+        way: tuple[Host, ...],
+        attempt: _Attempt,
+        trace: Trace,
+        ask: Ask,
+        starter: Stopper,
+    ) -> None:
         failure: ConnectFailed | NewHostKey | None = None
         connection = None
         hop = way[-1]
         try:
             connection = self._connect(replace(hop, jump=way[:-1]), attempt.stopper, trace, ask)
         except ConnectFailed as error:
-            failure = error if error.hop else _named(error, hop)
+            # where the turn that would have had a person asked was stopped, the next one that waits may do so
+            if not starter() or error.failure.kind != "auth" or error.password_refused:
+                failure = error if error.hop else _named(error, hop)
         except NewHostKey as error:
             failure = error
         except TurnStopped:

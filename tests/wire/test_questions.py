@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from hostshell.core.model import Secret
+from hostshell.core.model import Host, Secret
 from hostshell.core.turns import Inquiry
 from hostshell.engine.pool import Pool
 from hostshell.session import Session
+from hostshell.ssh.connect import Connector
+from hostshell.ssh.failures import TurnStopped
+from hostshell.ssh.stopping import Stopper
 from tests.support.accounts import Account
 from tests.support.keys import Key, make_key
 from tests.support.running import Outcome, host_section, run, write_inventory, write_known_hosts
@@ -179,3 +185,48 @@ def test_a_passphrase_is_asked_for_before_the_job_once_for_all_hosts(
         assert set(run(session, "true", "h[1-3]").status().values()) == {"ok"}
         assert set(run(session, "true", "h[1-3]").status().values()) == {"ok"}
     assert asked == [f"Passphrase for the key {locked.path}: "]
+
+
+def test_where_the_turn_that_asks_for_a_jump_host_is_stopped_the_next_one_asks(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    """The first question stays open while its turn's own time runs out; another turn's is then answered."""
+    with Scripted(tmp_path / "server", questions=[[CODE]]) as server:
+        known = write_known_hosts(tmp_path, server.known_hosts_line, sshd.known_hosts_line)
+        jump = (Host("bastion", server.address, server.port, "u", known_hosts=known),)
+        host = Host("h1", sshd.address, sshd.port, accounts[0].name, key=str(client_key.path), known_hosts=known)
+        host = replace(host, jump=jump)
+        connector, first, second = Connector(), Stopper(), Stopper()
+        asked: list[str] = []
+        waiting = threading.Event()
+
+        def never(_: Inquiry) -> tuple[str, ...] | None:
+            asked.append("first")
+            with first.calling(waiting.set):
+                waiting.wait()
+            return None
+
+        def at_once(_: Inquiry) -> tuple[str, ...] | None:
+            asked.append("second")
+            return ("123456",)
+
+        stopped: list[BaseException] = []
+
+        def begin() -> None:
+            try:
+                connector.connect(host, first, ask=never)
+            except TurnStopped as error:
+                stopped.append(error)
+
+        thread = threading.Thread(target=begin)
+        thread.start()
+        while not asked:
+            time.sleep(0.01)
+        threading.Timer(0.3, first.stop).start()
+        connection = connector.connect(host, second, ask=at_once)
+        thread.join()
+        assert connection.alive
+        connection.close()
+        connector.close()
+    assert asked == ["first", "second"]
+    assert stopped
