@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import BinaryIO
 
 from hostshell.core.clean import clean
-from hostshell.core.errors import HostshellError, UsageError
+from hostshell.core.errors import HostshellError, TargetError, UsageError
 from hostshell.core.grammar import join_lines, parse_line, parse_words, render
 from hostshell.core.invocations import (
     BatchRun,
@@ -259,9 +259,15 @@ class Shell:
         return self._show(self._job(task, asked), self._view(json=asked.json, each=each, quiet=asked.quiet)).code
 
     def _job(self, task: Task, asked: BatchRun | BatchScp | PingHosts | ExamineHosts) -> Job:
+        try:
+            names = self.session.targets(asked.targets)
+        except TargetError as error:
+            if isinstance(asked, BatchScp) and asked.targets.exclude:
+                raise TargetError(error.message, f"{error.hint}\n--exclude-files leaves out files".strip()) from None
+            raise
         return self.session.job(
             task,
-            self.session.targets(asked.targets),
+            names,
             label=render(asked),
             fanout=asked.fanout,
             timeout=asked.timeout,

@@ -49,7 +49,7 @@ class SummaryLines:
         lines = []
         if not quiet:
             lines.append(self._counts(counts, summary.seconds))
-            if summary.copied is not None:
+            if summary.copied is not None and (summary.copied.files or summary.copied.unchanged):
                 text = f"  {copied_text(summary.copied)}"
                 lines.append(screen.wrapped(text, "  ") if screen.narrow(text) else text)
             for reason in self._tally.reasons.values():
@@ -81,7 +81,7 @@ class SummaryLines:
 
 
 def copied_text(counts: CopyCounts) -> str:
-    """``12 files, 1.2 MB; 300 unchanged (sha256sum), 80.0 MB saved``."""
+    """``12 files, 1.2 MB; 300 unchanged by sha256sum, 80.0 MB saved``."""
     parts = []
     if counts.files or not counts.unchanged:
         parts.append(f"{counts.files} {'file' if counts.files == 1 else 'files'}, {size(counts.bytes)}")

@@ -226,3 +226,18 @@ def test_a_host_without_sftp_is_copied_to_and_a_note_says_so(
             for host in ("a", "b"):
                 assert (tmp_path / "out" / host / f"no-sftp-{host}").read_bytes() == source.read_bytes()
                 (accounts[0].home / f"no-sftp-{host}").unlink()
+
+
+def test_the_summary_counts_what_was_sent_and_what_was_there(one: Session, tmp_path: Path) -> None:
+    tree = tmp_path / "counted"
+    tree.mkdir()
+    for name in ("x", "y"):
+        (tree / name).write_text(name * 10)
+    first = put(one, tree, "counted", ["a"]).summary.copied
+    (tree / "x").write_text("other")
+    again = put(one, tree, "counted", ["a"]).summary.copied
+    run(one, "rm -r counted", "a")
+    assert first is not None and again is not None
+    assert (first.files, first.bytes, first.unchanged, first.compared) == (2, 20, 0, ())
+    assert (again.files, again.bytes, again.unchanged, again.saved) == (1, 5, 1, 10)
+    assert again.compared == ("sha256sum",)
