@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -40,6 +41,7 @@ from hostshell.ssh.sftpwire import (
 MAX_ENTRIES = 300_000  # names in one directory: they are kept in memory while it is copied
 MAX_NAMES = 64 * 1024 * 1024  # bytes of those names together
 MAX_HANDLE = 256  # bytes (draft, section 6.3): every read and write repeats it
+LISTED_AHEAD = 16  # answers of one listing that are under way
 PLAIN_CHUNK = 32 * 1024  # bytes in a read or write that every server takes (draft, section 3)
 BEST_CHUNK = 128 * 1024  # bytes, where the server's limits@openssh.com allows it: twice as fast as 32 KiB
 NOISE = 200  # bytes of a shell's greeting that are shown
@@ -260,12 +262,15 @@ class Sftp(Exchange):
         handle = await self._handle(self.send(Kind.OPENDIR, pack_string(path)))
         entries: list[Entry] = []
         count = size = 0
-        ahead = self.send(Kind.READDIR, pack_string(handle))
+        ahead: deque[int] = deque()  # a long listing has ever more under way: an answer holds a hundred names at most
+        most = 2
         try:
             while True:
-                number, ahead = ahead, self.send(Kind.READDIR, pack_string(handle))
+                while len(ahead) < most:
+                    ahead.append(self.send(Kind.READDIR, pack_string(handle)))
+                most = min(most + 2, LISTED_AHEAD)
                 try:
-                    answer = (await self.answer(number)).expect(Kind.NAME)
+                    answer = (await self.answer(ahead.popleft())).expect(Kind.NAME)
                 except SftpError as error:
                     if error.code == END_OF_FILE:
                         return entries
@@ -284,7 +289,7 @@ class Sftp(Exchange):
                     if name not in (b".", b".."):
                         entries.append(Entry(name, attributes))
         finally:
-            self.forget([ahead])
+            self.forget(ahead)
             if not self._broken and not self.stopping:
                 self.forget([self.send(Kind.CLOSE, pack_string(handle))])
 
