@@ -290,7 +290,8 @@ def _again(error: ConnectFailed | NewHostKey) -> ConnectFailed | NewHostKey:
 
 
 def _named(error: ConnectFailed, hop: Host) -> ConnectFailed:
-    failure = replace(error.failure, message=f"jump host {hop.name}: {error.failure.message}")
+    hint = "check `jump` in the inventory (show NAME)" if error.failure.kind == "dns" else error.failure.hint
+    failure = replace(error.failure, message=f"jump host {hop.name}: {error.failure.message}", hint=hint)
     return ConnectFailed(failure, retriable=error.retriable, password_refused=error.password_refused, hop=hop.name)
 
 

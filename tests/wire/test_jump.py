@@ -209,6 +209,16 @@ def test_a_bastion_that_is_down_is_one_sentence_for_all(fleet: Fleet, target: Ss
     assert len(found.finished) == 20
 
 
+def test_a_jump_host_that_nobody_knows_is_an_address_and_its_failure_points_to_the_setting(
+    fleet: Fleet, target: Sshd
+) -> None:
+    with fleet.session(fleet.hosts(target, ["h1"], jump="bastoin.invalid"), (target,)) as session:
+        error = run(session, "true", "h1").finished["h1"].error
+    assert error is not None
+    assert error.message.startswith("jump host bastoin.invalid: its address cannot be resolved")
+    assert "`jump`" in error.hint
+
+
 def test_a_bastion_that_does_not_answer_is_tried_once_a_worker_and_again_in_the_next_job(
     fleet: Fleet, target: Sshd
 ) -> None:
