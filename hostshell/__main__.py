@@ -103,6 +103,9 @@ def _parser() -> argparse.ArgumentParser:
         help="hosts.ini, an inventory of Ansible, a program that prints one, a list of hosts, or - for standard input; "
         "repeatable, later wins",
     )
+    parser.add_argument(
+        "-F", dest="ssh_config", metavar="FILE", help="in place of ~/.ssh/config and the system's; none: neither"
+    )
     parser.add_argument("--known-hosts", metavar="FILE", help="in place of your own and the system's known_hosts")
     parser.add_argument(
         "--host-keys",

@@ -28,6 +28,7 @@ from hostshell.inputs import Inputs
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret
+from hostshell.inventory.sshconfig.config import SshConfig
 from hostshell.localfiles import absolute, check_destinations, check_key, check_sources
 from hostshell.logins import NOTHING_SAID, Logins
 
@@ -42,8 +43,9 @@ class Session:
 
     ``inventory`` is a path, several (later wins, key by key), an `Inventory`, or None for an empty one.
     ``known_hosts`` and ``host_keys`` beat what the inventory says. ``default_host_keys`` is the policy of hosts for
-    which nobody has said any. ``ask_keys`` shows new host keys to a person,
-    ``ask_prompts`` what a server asks at a login, and ``ask_secret`` asks without echo.
+    which nobody has said any. ``ssh_config`` is a file in place of ``~/.ssh/config`` and the system's, or ``none``.
+    ``ask_keys`` shows new host keys to a person, ``ask_prompts`` what a server asks at a login, and ``ask_secret`` asks
+    without echo.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Session:
         ask_prompts: AskPrompts | None = None,
         ask_secret: AskSecret | None = None,
         pool: Pool | None = None,
+        ssh_config: str | None = None,
     ) -> None:
         self._paths: list[str] = []
         if inventory is None:
@@ -66,6 +69,8 @@ class Session:
         else:
             self._paths = [inventory] if isinstance(inventory, str) else list(inventory)
             self.inventory = load(self._paths)
+        self._ssh = SshConfig(ssh_config)
+        self.inventory.lay_over(self._ssh)
         self.settings = Settings()
         self.defaults = Targets()
         self.last = LastCommand()
@@ -100,12 +105,14 @@ class Session:
         self.close()
 
     def reload(self) -> None:
-        """Read the inventory again, close warm connections, forget secrets and refused passwords.
+        """Read the inventory and the ssh_config again, close warm connections, forget secrets and refused passwords.
 
         When the inventory cannot be read, the error is raised and everything stays as it was.
         """
-        if self._paths:
-            self.inventory = load(self._paths)
+        inventory = load(self._paths) if self._paths else self.inventory
+        ssh = self._ssh.again()
+        inventory.lay_over(ssh)
+        self.inventory, self._ssh = inventory, ssh
         self._logins.forget()
         self._pool.forget()
 
@@ -227,6 +234,8 @@ class Session:
         """
         self._keep()  # the settings may have been replaced as a whole
         try:
+            for host in job.hosts:
+                yield from (Note(host.name, text) for text in host.concerns)
             with contextlib.closing(
                 self._pool.run(job, self._ask_keys, ask_prompts=self._ask_prompts, ask_secret=self._logins.answer)
             ) as news:

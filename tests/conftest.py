@@ -73,6 +73,8 @@ def _own_surroundings(patch: pytest.MonkeyPatch, home: Path) -> None:
         patch.setenv(f"XDG_{name}_HOME", str(home / folder))
     for name in [*FOREIGN, *(name for name in os.environ if name.startswith("HOSTSHELL_"))]:
         patch.delenv(name, raising=False)
+    # nor ~/.ssh/config and /etc/ssh/ssh_config of whoever runs this: tests of them name a file, or take this away
+    patch.setenv("HOSTSHELL_SSH_CONFIG", "none")
 
 
 @pytest.fixture(scope="session", autouse=True)

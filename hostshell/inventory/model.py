@@ -9,9 +9,11 @@ import getpass
 import os
 import pwd
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Final, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
+from hostshell.core.clean import clean
 from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import (
@@ -27,11 +29,16 @@ from hostshell.core.model import (
 from hostshell.core.names import MOST_NAMES
 from hostshell.core.records import dataclass
 from hostshell.core.targets import Moment, parse_moment, unknown_host
+from hostshell.inventory import sshlayer
 from hostshell.inventory.groups import Groups
 from hostshell.inventory.jumps import Ways
 from hostshell.inventory.notes import Source
 from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
 from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, UNSET, Converted, Jump, Unread, display, shown
+
+if TYPE_CHECKING:
+    from hostshell.inventory.sshconfig.answer import Answer
+    from hostshell.inventory.sshconfig.config import SshConfig
 
 BUILT_IN: Final = "built in"
 AS_TYPED: Final = "as typed"
@@ -77,8 +84,10 @@ class Inventory:
         self._everywhere = everywhere
         self._names: dict[str, int | tuple[int, ...] | None] = {}
         self._index(sections)
+        self._ssh: SshConfig | None = None
+        self._worked: dict[str, _Chosen] = {}
         self._ways = Ways(self._place_of, self._jump_of)
-        self._hops: dict[str, Host] = {}
+        self._hops: dict[tuple[str, bool], Host] = {}
         for layer in self._all_layers():
             jump = layer.values.get("jump")
             if jump is not None and isinstance(jump[0], Jump):
@@ -89,6 +98,13 @@ class Inventory:
     def empty(cls) -> Inventory:
         """No inventory at all: only hosts of the moment."""
         return cls(())
+
+    def lay_over(self, ssh: SshConfig) -> None:
+        """From now on ``ssh`` says what the inventory leaves open."""
+        self._ssh = ssh
+        self._worked.clear()
+        self._ways = Ways(self._place_of, self._jump_of)
+        self._hops.clear()
 
     @property
     def host_names(self) -> Collection[str]:
@@ -110,13 +126,31 @@ class Inventory:
     def host(self, name: str) -> Host:
         """Everything about one host, also about one of the moment (``root@h1:22``); ``Host.name`` is ``name``.
 
-        A leading ``~`` of `key` and `known_hosts` has become $HOME. Raises `TargetError` for a name that nobody knows.
+        A leading ``~`` of `key` and `known_hosts` has become $HOME. Raises `TargetError` for a name that nobody knows,
+        and `InventoryError` for what is wrong in an ssh_config.
         """
-        chosen = self._choose(name)
-        way = tuple(self._hop(hop) for hop in self._ways.to(name)) if "jump" in chosen else ()
-        return self._made(name, chosen, way)
+        self._worked.clear()
+        chosen, answer = self._work_out(name)
+        self._worked[name] = chosen  # the ways ask for it again
+        hops = self._ways.to(name) if "jump" in chosen else ()
+        way = tuple(self._hop(hop, first=not at) for at, hop in enumerate(hops))
+        host = self._made(name, chosen, answer, way, direct=not way)
+        barred = next((hop for hop in way if hop.unusable is not None), None)
+        if barred is not None and host.unusable is None:
+            host = replace(host, unusable=f"its jump host {barred.name} cannot be used: {barred.unusable}")
+        return host
 
-    def _made(self, name: str, chosen: _Chosen, way: tuple[Host, ...] = ()) -> Host:
+    def _made(
+        self, name: str, chosen: _Chosen, answer: Answer | None, way: tuple[Host, ...] = (), *, direct: bool
+    ) -> Host:
+        """``direct``: nothing but a ProxyCommand may stand between it and us."""
+        more: dict[str, Any] = {}
+        if answer is not None:
+            more = sshlayer.fields(answer)
+            if direct:
+                allowed = _text(chosen, sshlayer.PROXY_COMMAND) == sshlayer.YES
+                more.update(sshlayer.proxy(answer, allowed=allowed))
+        more["unusable"] = _why_unusable(chosen) or more.get("unusable")
         return Host(
             name=name,
             address=_text(chosen, "address") or "",
@@ -130,19 +164,22 @@ class Inventory:
             known_hosts=_at_home(_text(chosen, "known_hosts")),
             host_keys=cast("HostKeyPolicy | None", _text(chosen, "host_keys")),  # checked when it was read
             jump=way,
-            unusable=_why_unusable(chosen),
             encoding=_text(chosen, "encoding") or UTF_8,
             sudo=_text(chosen, "sudo") == "yes",
             sudo_user=_text(chosen, "sudo_user"),
             sudo_password_from=_secret(chosen, "sudo_password") or _secret(chosen, "sudo_password_from"),
+            **more,
         )
 
     def settings(self, name: str) -> list[Setting]:
         """What holds for a host and where each value comes from; what is not set is left out. Raises `TargetError`."""
-        chosen = self._choose(name)
-        return [
+        chosen, answer = self._work_out(name)
+        found = [
             Setting(key, display(chosen[key][0]), chosen[key][1]) for key in (*SETTINGS, CONNECTION) if key in chosen
         ]
+        if answer is not None:
+            found += [Setting(row.keyword, clean(row.text), row.source) for row in answer.rows()]
+        return found
 
     # --- how a host comes about ---
 
@@ -187,11 +224,12 @@ class Inventory:
 
     # --- jump hosts ---
 
-    def _hop(self, name: str) -> Host:
+    def _hop(self, name: str, *, first: bool) -> Host:
         """A jump host as what is behind it needs it: the way to it is part of theirs."""
-        hop = self._hops.get(name)
+        hop = self._hops.get((name, first))
         if hop is None:
-            hop = self._hops[name] = self._made(name, self._choose(name, hop=True))
+            chosen, answer = self._work_out(name, hop=True)
+            hop = self._hops[name, first] = self._made(name, chosen, answer, direct=first)
         return hop
 
     def _place_of(self, name: str) -> tuple[str, int]:
@@ -203,7 +241,11 @@ class Inventory:
         return value[0] if value is not None and isinstance(value[0], Jump) else None
 
     def _choose(self, name: str, *, hop: bool = False) -> _Chosen:
-        """Key to (value, source): the strongest of each, with ``{host}`` replaced.
+        worked = self._worked.get(name)
+        return self._work_out(name, hop=hop)[0] if worked is None else worked
+
+    def _work_out(self, name: str, *, hop: bool = False) -> tuple[_Chosen, Answer | None]:
+        """Key to (value, source): the strongest of each, with ``{host}`` replaced; and what ssh_config says of it.
 
         A ``hop`` that the inventory does not know is an address, as with ssh.
         """
@@ -225,19 +267,39 @@ class Inventory:
                 if isinstance(value, str):
                     value = value.replace(HOST_FIELD, base)
                 chosen[key] = (value, layer.source(line))
+        blocked = [key for key, entry in chosen.items() if entry[0] == UNSET]
         chosen = {key: entry for key, entry in chosen.items() if entry[0] != UNSET}
+        if not ours:
+            chosen.pop("address", None)  # it was typed
+        answer = self._answer(base, moment, chosen)
+        if answer is not None:
+            sshlayer.lay(chosen, answer, blocked)
         if "user" not in chosen and (moment is None or moment.user is None or not chosen.keys().isdisjoint(_PASSWORD)):
             chosen["user"] = (self._local, BUILT_IN)
         if moment is not None:
-            self._as_typed(moment, ours, chosen)
-        chosen.setdefault("address", (base, BUILT_IN))
+            self._as_typed(moment, chosen)
+        chosen.setdefault("address", (base, BUILT_IN if ours else AS_TYPED))
         chosen.setdefault("port", (DEFAULT_PORT, BUILT_IN))
         chosen.setdefault("connect_timeout", (DEFAULT_CONNECT_TIMEOUT, BUILT_IN))
         chosen.setdefault("keepalive", (DEFAULT_KEEPALIVE, BUILT_IN))
-        return chosen
+        return chosen, answer
+
+    def _answer(self, base: str, moment: Moment | None, chosen: _Chosen) -> Answer | None:
+        """What ssh would do if ``base`` and what is known of it stood on its command line."""
+        if self._ssh is None or self._ssh.is_empty:
+            return None
+        port = chosen["port"][0] if "port" in chosen else None
+        return self._ssh.ask(
+            base,
+            self._local,
+            address=_text(chosen, "address"),
+            user=(moment.user if moment is not None else None) or _text(chosen, "user"),
+            port=(moment.port if moment is not None else None) or (port if isinstance(port, int) else None),
+            match_exec=_text(chosen, sshlayer.MATCH_EXEC) == sshlayer.YES,
+        )
 
     @staticmethod
-    def _as_typed(moment: Moment, ours: bool, chosen: _Chosen) -> None:
+    def _as_typed(moment: Moment, chosen: _Chosen) -> None:
         """What was typed beats what is written."""
         if moment.user is not None:
             if "user" in chosen and chosen["user"][0] != moment.user:
@@ -246,8 +308,6 @@ class Inventory:
             chosen["user"] = (moment.user, AS_TYPED)
         if moment.port is not None:
             chosen["port"] = (moment.port, AS_TYPED)
-        if not ours:
-            chosen["address"] = (moment.address, AS_TYPED)
 
     @cached_property
     def _local(self) -> str:

@@ -119,12 +119,6 @@ def _encoding(text: str, place: Place) -> str:
         raise bad(place, f"`{shown(text)}` cannot be a host's encoding: {error}", error.hint) from None
 
 
-def _switch(text: str, place: Place) -> str:
-    if text not in ("yes", "no"):
-        raise bad(place, f"`{shown(text)}` is neither yes nor no")
-    return text
-
-
 def _literal(text: str, place: Place) -> SecretSource:
     return SecretSource("literal", place, literal=Secret(text))
 
@@ -171,6 +165,12 @@ def _jump(text: str, place: Place) -> Jump:
     return Jump(hops, place)
 
 
+def _switch(text: str, place: Place) -> str:
+    if text not in ("yes", "no"):
+        raise bad(place, f"`{shown(text)}` is neither yes nor no")
+    return text
+
+
 SETTINGS: dict[str, Check] = {
     "address": _address,
     "port": _port,
@@ -189,6 +189,8 @@ SETTINGS: dict[str, Check] = {
     "sudo_user": _user,
     "sudo_password": _literal,
     "sudo_password_from": _source,
+    "proxy_command": _switch,
+    "match_exec": _switch,
 }
 CONNECTION = "connection"  # what Ansible calls the way to a host; only inventories of its kinds can say it
 SSH = "ssh"  # the one way that we know

@@ -23,6 +23,7 @@ def demo(options: argparse.Namespace) -> int:
     with DemoFleet() as fleet:
         options.sources = [*(options.sources or ()), fleet.inventory]
         options.known_hosts = options.known_hosts or fleet.known_hosts
+        options.ssh_config = options.ssh_config or "none"  # the fleet is what it says it is, whatever stands there
         return launch(options, hint=HINT, before=tour)
 
 

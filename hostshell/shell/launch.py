@@ -48,6 +48,7 @@ def launch(
         ask_keys=ask_keys if prompt else _ask_on_terminal(screen),
         ask_prompts=ask_prompts if prompt else None,
         ask_secret=_secret_asker(),
+        ssh_config=options.ssh_config,
     )
     if terminal is not None:
         os.dup2(terminal, 0)

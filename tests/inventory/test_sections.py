@@ -248,7 +248,7 @@ def test_a_range_and_a_single_host_in_it_are_two_sections() -> None:
 @pytest.mark.parametrize("section", ["defaults", "group:g", "host:h1"])
 def test_every_setting_may_stand_in_every_kind_of_section(section: str) -> None:
     good = {"port": "1", "connect_timeout": "1", "keepalive": "1", "host_keys": "ask", "passphrase_from": "ask"}
-    good |= {"encoding": "gbk", "sudo": "yes"}
+    good |= {"encoding": "gbk", "sudo": "yes", "proxy_command": "yes", "match_exec": "no"}
     keys = [key for key in SETTINGS if key not in ("password_from", "sudo_password_from")]
     read(f"[{section}]\n" + "".join(f"{key} = {good.get(key, 'x')}\n" for key in keys), "hosts.ini")
 

@@ -210,9 +210,9 @@ class Answer:
         except ValueError as error:
             raise bad(found[1], f"`proxycommand`: {shown(str(error))}") from None
 
-    def jump_place(self) -> str:
-        """Where ProxyJump stands."""
-        return str(self._place("proxyjump"))
+    def jump_place(self) -> Place | None:
+        """Where ProxyJump stands, also where it says ``none``; None where there is none."""
+        return self._place("proxyjump")
 
     def concerns(self) -> tuple[str, ...]:
         """What a person should know before a job: what is set for this host and not obeyed, each in one sentence."""

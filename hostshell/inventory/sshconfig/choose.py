@@ -124,7 +124,6 @@ class _Walk:
     """One way through all sections."""
 
     asked: Asked
-    hits: frozenset[int]
     final: bool
     assume: bool
     host: str | None
@@ -147,6 +146,12 @@ class Choosing:
         for at, section in enumerate(sections):
             if isinstance(section.condition, HostLine):
                 self._compile(at, section.condition)
+        # one look that tells of most hosts that none of the many patterns means them
+        self._any_wild = any_of(pattern for at, _, _ in self._wild for pattern in self._wanted(at))
+        # what has to be looked at for every host, whatever its name
+        self._loose = frozenset(
+            at for at, section in enumerate(sections) if not isinstance(section.condition, HostLine)
+        )
         self._first = [self._firsts(section) for section in sections]
         self._twice = any(
             criterion.kind == "final"
@@ -156,6 +161,8 @@ class Choosing:
         )
         self._unknown = any(isinstance(item, Unknown) for section in sections for item in section.items)
         self._known: dict[tuple[tuple[int, ...], tuple[int, ...]], Options] = {}
+        if self._unknown and not any(item.keyword == "ignoreunknown" for section in sections for item in section.items):
+            self._options((), ())  # no host could make it right: told now, and not with the first host
 
     def _compile(self, at: int, line: HostLine) -> None:
         self.work["compiled"] += 1
@@ -166,6 +173,10 @@ class Choosing:
             self._always.add(at)
         else:
             self._wild.append((at, any_of(line.wanted), any_of(line.unwanted)))
+
+    def _wanted(self, at: int) -> tuple[str, ...]:
+        condition = self._sections[at].condition
+        return condition.wanted if isinstance(condition, HostLine) else ()
 
     @staticmethod
     def _firsts(section: Section) -> tuple[str | None, str | None, tuple[int, str | None]]:
@@ -215,19 +226,16 @@ class Choosing:
     def _walk(self, asked: Asked, names: tuple[str, ...], host: str | None, assume: bool) -> _Walk:
         final = host is not None
         user = asked.user
-        walk = _Walk(asked, self._holding(names), final, assume, host if final else asked.address, user or "")
+        walk = _Walk(asked, final, assume, host if final else asked.address, user or "")
         holds = bytearray(len(self._sections))
         chosen = walk.chosen
-        hits = walk.hits
         known_user = user is not None
-        for at, section in enumerate(self._sections):
+        for at in sorted(self._loose | self._holding(names)):
+            section = self._sections[at]
             if section.parent >= 0 and not holds[section.parent]:
                 continue
             condition = section.condition
-            if isinstance(condition, HostLine):
-                if at not in hits:
-                    continue
-            elif condition is not None and not self._matches(walk, section, condition, known_user):
+            if isinstance(condition, MatchLine) and not self._matches(walk, section, condition, known_user):
                 continue
             holds[at] = 1
             if not section.items:
@@ -240,18 +248,20 @@ class Choosing:
                 walk.user, known_user = login, True
         return walk
 
-    def _holding(self, names: tuple[str, ...]) -> frozenset[int]:
+    def _holding(self, names: tuple[str, ...]) -> set[int]:
         """The `Host` lines that match: one of the names does, and none of them is excluded."""
         self.work["matched"] += 1
         found = set(self._always)
         for name in names:
             found.update(self._literal.get(name, ()))
+        if self._any_wild is None or not any(self._any_wild(name) for name in names):
+            return found
         for at, wanted, unwanted in self._wild:
             if wanted is None or not any(wanted(name) for name in names):
                 continue
             if unwanted is None or not any(unwanted(name) for name in names):
                 found.add(at)
-        return frozenset(found)
+        return found
 
     def _with_name(self, text: str, name: str, at: int) -> str:
         if "%" not in text:

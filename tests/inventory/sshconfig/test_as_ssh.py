@@ -41,12 +41,33 @@ DEFAULTS = {
     "globalknownhostsfile": ["/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"],
     "userknownhostsfile": [f"{ENVIRON['HOME']}/.ssh/known_hosts {ENVIRON['HOME']}/.ssh/known_hosts2"],
 }
-COMPARED = (
-    "hostname user port addressfamily bindaddress certificatefile compression connecttimeout globalknownhostsfile "
-    "hostkeyalias identitiesonly identityagent identityfile kbdinteractiveauthentication passwordauthentication "
-    "preferredauthentications proxycommand proxyjump pubkeyauthentication sendenv serveralivecountmax "
-    "serveraliveinterval setenv stricthostkeychecking userknownhostsfile"
-).split()
+COMPARED = [
+    "hostname",
+    "user",
+    "port",
+    "addressfamily",
+    "bindaddress",
+    "certificatefile",
+    "compression",
+    "connecttimeout",
+    "globalknownhostsfile",
+    "hostkeyalias",
+    "identitiesonly",
+    "identityagent",
+    "identityfile",
+    "kbdinteractiveauthentication",
+    "passwordauthentication",
+    "preferredauthentications",
+    "proxycommand",
+    "proxyjump",
+    "pubkeyauthentication",
+    "sendenv",
+    "serveralivecountmax",
+    "serveraliveinterval",
+    "setenv",
+    "stricthostkeychecking",
+    "userknownhostsfile",
+]
 
 
 @pytest.fixture(scope="module")
