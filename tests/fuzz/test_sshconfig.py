@@ -20,7 +20,7 @@ from tests.fuzz.effort import effort
 
 AROUND = Surroundings("/home/me", {"SET": "value", "HOME": "/home/me"})
 _pieces = st.sampled_from(
-    [*READERS, "Host", "Match", "host", "user", "final", "all", "exec", "tagged", "originalhost", "!", "=", '"', "'"]
+    [*READERS, "Host", "Match", "host", "user", "final", "all", "exec", "tagged", "originalhost", "!", "=", '"', "'"]  # noqa: RUF005  # three lines to be read, in place of one word a line
     + ["\\", "#", "*", "?", ",", "%h", "%%", "%", "${SET}", "${", "$X", "~", "~root/", "none", "yes", "1", "1h", "-1"]
     + ["a@b:22", "[::1]:22", "ssh://u@h:1", "99999999999999999999", "\0", "\f", "\r", "\x1b[2J", "\udcff", "é", "h1"]
 )
