@@ -9,12 +9,12 @@ import hashlib
 import os
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, cast
 
 from hostshell.core.model import DEFAULT_PORT, AddressFamily, HostKeyPolicy, Place
 from hostshell.core.names import check_address, check_user
+from hostshell.core.records import dataclass
 from hostshell.inventory.settings import bad, shown
 from hostshell.inventory.sshconfig.choose import Asked, Chosen, Names, Options
 from hostshell.inventory.sshconfig.files import Surroundings

@@ -7,11 +7,12 @@ nor what a value means to us.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import cast
 
 from hostshell.core.errors import did_you_mean
 from hostshell.core.model import Place
+from hostshell.core.records import dataclass
 from hostshell.inventory.settings import bad, shown
 from hostshell.inventory.sshconfig.files import Section
 from hostshell.inventory.sshconfig.keywords import READERS, Value

@@ -9,12 +9,13 @@ import glob
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import Place
+from hostshell.core.records import dataclass
 from hostshell.inventory.settings import bad, shown
 from hostshell.inventory.sshconfig.parse import HostLine, IncludeLine, Line, MatchLine, Setting, Unknown, parse
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
 from urllib.parse import unquote_plus
+
+from hostshell.core.records import dataclass
 
 _URI = "ssh://"
 _ESCAPES = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -6,10 +6,10 @@ Takes text. Must not know other files, nor which host is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from hostshell.core.model import Place
+from hostshell.core.records import dataclass
 from hostshell.inventory.settings import bad, shown
 from hostshell.inventory.sshconfig.keywords import ALIASES, READERS, USED, Value
 from hostshell.inventory.sshconfig.lexer import BLANKS, first_word, keyword, lines, lower, words
