@@ -23,18 +23,31 @@ from hostshell.core.model import (
     HOST_FIELD,
     Host,
     HostKeyPolicy,
+    Place,
     Secret,
     SecretSource,
 )
 from hostshell.core.names import MOST_NAMES
 from hostshell.core.records import dataclass
 from hostshell.core.targets import Moment, parse_moment, unknown_host
-from hostshell.inventory import sshlayer
+from hostshell.inventory import become, proxies, sshlayer
 from hostshell.inventory.groups import Groups
 from hostshell.inventory.jumps import Ways
 from hostshell.inventory.notes import Source
 from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
-from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, UNSET, Converted, Jump, Unread, display, shown
+from hostshell.inventory.settings import (
+    BECOME_METHOD,
+    CONNECTION,
+    SETTINGS,
+    SSH,
+    UNSET,
+    Converted,
+    Jump,
+    Proxy,
+    Unread,
+    display,
+    shown,
+)
 
 if TYPE_CHECKING:
     from hostshell.inventory.sshconfig.answer import Answer
@@ -47,6 +60,8 @@ _WHO = ("address", "port", "user", "jump")  # whom we connect to: without one of
 # two ways to say one thing: the nearer one counts, whichever it is
 _PASSWORD = ("password", "password_from")
 _SUDO_PASSWORD = ("sudo_password", "sudo_password_from")
+_BECOME = ("sudo", "sudo_user", *_SUDO_PASSWORD)
+_CONCERN = "concern"  # no setting: what a person should know of the host
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +162,11 @@ class Inventory:
         more: dict[str, Any] = {}
         if answer is not None:
             more = sshlayer.fields(answer)
-            if direct:
-                allowed = _text(chosen, sshlayer.PROXY_COMMAND) == sshlayer.YES
-                more.update(sshlayer.proxy(answer, allowed=allowed))
+        if _CONCERN in chosen:
+            more["concerns"] = (_text(chosen, _CONCERN), *more.get("concerns", ()))
+        proxy = _proxy(chosen, answer) if direct else None
+        if proxy is not None:
+            more.update(proxies.fields(*proxy, allowed=_text(chosen, sshlayer.PROXY_COMMAND) == sshlayer.YES))
         more["unusable"] = _why_unusable(chosen) or more.get("unusable")
         return Host(
             name=name,
@@ -175,7 +192,9 @@ class Inventory:
         """What holds for a host and where each value comes from; what is not set is left out. Raises `TargetError`."""
         chosen, answer = self._work_out(name)
         found = [
-            Setting(key, display(chosen[key][0]), chosen[key][1]) for key in (*SETTINGS, CONNECTION) if key in chosen
+            Setting(key, display(chosen[key][0]), chosen[key][1])
+            for key in (*SETTINGS, CONNECTION, BECOME_METHOD)
+            if key in chosen
         ]
         if answer is not None:
             found += [Setting(row.keyword, clean(row.text), row.source) for row in answer.rows()]
@@ -258,6 +277,7 @@ class Inventory:
             base = moment.address
         ours = base in self._names
         chosen: _Chosen = {}
+        becoming: set[str] = set()
         for layer in self._layers(base) if ours else self._of_moment:
             pairs = [pair for pair in (_PASSWORD, _SUDO_PASSWORD) if not chosen.keys().isdisjoint(pair)]
             settled = {key for pair in pairs for key in pair}
@@ -267,8 +287,13 @@ class Inventory:
                 if isinstance(value, str):
                     value = value.replace(HOST_FIELD, base)
                 chosen[key] = (value, layer.source(line))
+                if layer.ansible and key in _BECOME:
+                    becoming.add(key)
         blocked = [key for key, entry in chosen.items() if entry[0] == UNSET]
         chosen = {key: entry for key, entry in chosen.items() if entry[0] != UNSET}
+        concern = become.settle(chosen, becoming)
+        if concern is not None:
+            chosen[_CONCERN] = (concern, "")
         if not ours:
             chosen.pop("address", None)  # it was typed
         answer = self._answer(base, moment, chosen)
@@ -348,6 +373,15 @@ def _why_unusable(chosen: _Chosen) -> str | None:
         if isinstance(value, Unread):
             return f"its {key} is {value.why}, and not known here"
     return None
+
+
+def _proxy(chosen: _Chosen, answer: Answer | None) -> tuple[str, Place] | None:
+    """The command between us and the host, with its tokens replaced, and where it stands."""
+    way = chosen["jump"][0] if "jump" in chosen else None
+    if isinstance(way, Proxy):
+        address, user = _text(chosen, "address") or "", _text(chosen, "user") or ""
+        return proxies.with_tokens(way.command, address, int(_number(chosen, "port")), user), way.place
+    return answer.proxy_command() if answer is not None and way is None else None
 
 
 def _secret(chosen: _Chosen, key: str) -> SecretSource | None:

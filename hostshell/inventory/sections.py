@@ -23,11 +23,15 @@ _KINDS = ("defaults", "host", "group")
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """The settings of one section: key to (value, line). Layers are laid over each other to make a host."""
+    """The settings of one section: key to (value, line). Layers are laid over each other to make a host.
+
+    ``ansible``: what it says of sudo is what Ansible calls become, and holds for the method sudo alone.
+    """
 
     file: str
     section: str
     values: dict[str, tuple[Converted, int]]
+    ansible: bool = False
 
     def source(self, line: int) -> str:
         """``hosts.ini:12 [group:web]``, for a person; without what the file has none of."""

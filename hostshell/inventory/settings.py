@@ -28,6 +28,14 @@ class Jump:
 
 
 @dataclass(frozen=True, slots=True)
+class Proxy:
+    """In place of jump hosts: a command of this machine whose streams are the connection, its tokens not replaced."""
+
+    command: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Unread:
     """A value that is there and is not evaluated: ``why`` is what it is, as in "encrypted with Ansible's vault".
 
@@ -40,7 +48,7 @@ class Unread:
 UNSET = Unread("not set")  # said to be so: weaker values do not count, what is built in does
 
 
-Converted: TypeAlias = str | int | float | SecretSource | Jump | Unread
+Converted: TypeAlias = str | int | float | SecretSource | Jump | Proxy | Unread
 Check: TypeAlias = Callable[[str, Place], Converted]
 
 LONGEST_WAIT = 1_000_000.0  # seconds; what the system's own clocks and locks are sure to take
@@ -194,6 +202,8 @@ SETTINGS: dict[str, Check] = {
 }
 CONNECTION = "connection"  # what Ansible calls the way to a host; only inventories of its kinds can say it
 SSH = "ssh"  # the one way that we know
+BECOME_METHOD = "become_method"  # the same: how it gets the rights that we get by sudo
+SUDO = "sudo"  # the one method that we know
 
 
 def display(value: Converted) -> str:
@@ -207,6 +217,8 @@ def display(value: Converted) -> str:
             return clean(f"{kind}:{argument}")
         case Jump(hops=hops):
             return clean(", ".join(hops)) or "none"
+        case Proxy():
+            return "a ProxyCommand"  # in which a password may stand
         case Unread(why=why):
             return f"not read: {why}"
         case float():

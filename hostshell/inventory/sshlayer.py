@@ -61,15 +61,3 @@ def fields(answer: Answer) -> dict[str, Any]:
         "environment": answer.environment,
         "concerns": answer.concerns(),
     }
-
-
-def proxy(answer: Answer, *, allowed: bool) -> dict[str, Any]:
-    """How ProxyCommand changes a `Host`: the command where it is allowed; else why the host cannot be reached."""
-    found = answer.proxy_command()
-    if found is None:
-        return {}
-    command, place = found
-    if allowed:
-        return {"proxy_command": command}
-    why = f"{place} sets ProxyCommand, and only `proxy_command = yes` in the inventory lets hostshell run it"
-    return {"unusable": why}

@@ -18,6 +18,8 @@ from tests.support.running import run, write_known_hosts
 from tests.support.sshd import Sshd
 from tests.support.terminal import CTRL_D, Terminal
 
+PIPE = Path(__file__).parents[1] / "support" / "pipe.py"
+
 
 @pytest.fixture
 def fleet(tmp_path: Path, sshd: Sshd, accounts: list[Account], client_key: Key) -> str:
@@ -94,3 +96,15 @@ def test_the_prompt_is_on_the_terminal_when_the_hosts_come_from_a_pipe(piped: Te
     piped.wait_for_prompt()
     piped.type(CTRL_D)
     assert piped.wait_for_end() == 0
+
+
+def test_a_proxy_command_of_ansibles_carries_the_connection_where_a_setting_allows_it(
+    tmp_path: Path, fleet: str, known: str, clean_home: Path
+) -> None:
+    command = f"sh -c 'touch {tmp_path}/ran-%h-%p; exec {sys.executable} {PIPE} %h %p'"
+    (tmp_path / "hosts").write_text(fleet + f'ansible_ssh_common_args=-o "ProxyCommand={command}"\n')
+    (tmp_path / "mine.ini").write_text("[host:web01]\nproxy_command = yes\n")
+    with Session([str(tmp_path / "hosts"), str(tmp_path / "mine.ini")], known_hosts=known) as session:
+        found = run(session, "echo hello", "@web")
+    assert found.status() == {"web01": "ok", "web02": "unreachable"}
+    assert len(list(tmp_path.glob("ran-*"))) == 1

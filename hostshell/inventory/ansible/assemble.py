@@ -31,13 +31,13 @@ def _sections(found: AnsibleInventory, grouped: set[str]) -> FileSections:
     for name, variables in found.hosts.items():
         values = settings_of(variables, found.file, "", found.notes)
         made.literal = made.literal or first_secret(values)
-        made.sections.append(HostSection((name,), Layer(found.file, "", values)))
+        made.sections.append(HostSection((name,), Layer(found.file, "", values, ansible=True)))
     found.groups[UNGROUPED].hosts = {name: None for name in found.hosts if name not in grouped}
     for group in found.groups.values():
         values = settings_of(group.variables, found.file, group.name, found.notes)
         made.literal = made.literal or first_secret(values)
         if group.name == ALL:
-            made.defaults = Layer(found.file, ALL, values)
+            made.defaults = Layer(found.file, ALL, values, ansible=True)
         elif group.name != UNGROUPED or group.hosts or values:
             made.sections.append(_group(found.file, group, values))
     return made
@@ -49,7 +49,7 @@ def _group(file: str, group: AnsibleGroup, values: dict[str, tuple[Converted, in
     return GroupSection(
         group.name,
         Place(file, group.line, section),
-        Layer(file, section, values),
+        Layer(file, section, values, ansible=True),
         tuple(group.hosts),
         tuple(group.children),
         place if group.children else None,

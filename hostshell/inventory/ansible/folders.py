@@ -85,7 +85,7 @@ def _read(path: str, shown: str, name: str, of_groups: bool, notes: Notes) -> Fi
     guard_secret(first_secret(values), content)
     if not values:
         return None
-    layer = Layer(shown, "", values)
+    layer = Layer(shown, "", values, ansible=True)
     made = FileSections(shown)
     if not of_groups:
         made.sections.append(HostSection((name,), layer))

@@ -26,11 +26,11 @@ _WITH_VALUE = frozenset("BbcDEeFIiJLlmOopQRSWw")  # ssh(1): the options that tak
 class SshArgs:
     """``jump``: hops as our setting writes them, "none", or None where nothing is said. ``unknown``: what is left.
 
-    ``proxy``: a ProxyCommand that is no plain ``ssh -W``: without it we would connect to somebody else.
+    ``proxy``: a ProxyCommand that is no plain ``ssh -W``, as written: without it we would connect to somebody else.
     """
 
     jump: str | None = None
-    proxy: bool = False
+    proxy: str | None = None
     host_keys: str | None = None
     unknown: tuple[str, ...] = ()
 
@@ -38,7 +38,7 @@ class SshArgs:
 def parse(text: str) -> SshArgs:
     """Options of ssh as one string. Raises ValueError for an open quote and for an option without its value."""
     jump: str | None = None
-    proxy = False
+    proxy: str | None = None
     host_keys: str | None = None
     unknown: list[str] = []
     for letter, value in _options(shlex.split(text)):
@@ -50,7 +50,7 @@ def parse(text: str) -> SshArgs:
                 jump = jump or setting
             elif keyword == "proxycommand" and not (jump or proxy):
                 jump = "none" if setting == "none" else _jump_of_command(setting)
-                proxy = jump is None
+                proxy = setting if jump is None else None
             elif keyword == "stricthostkeychecking" and setting in ("accept-new", "yes", "ask"):
                 host_keys = {"yes": "strict"}.get(setting, setting)
             elif keyword not in _MOOT:

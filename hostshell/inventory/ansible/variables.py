@@ -12,7 +12,20 @@ from hostshell.core.model import Place, Secret, SecretSource
 from hostshell.inventory.ansible.data import Plain, Variables, Vault
 from hostshell.inventory.ansible.sshargs import parse
 from hostshell.inventory.notes import Notes
-from hostshell.inventory.settings import CONNECTION, SETTINGS, SSH, UNSET, Converted, Unread, bad, shown
+from hostshell.inventory.proxies import why_unfit
+from hostshell.inventory.settings import (
+    BECOME_METHOD,
+    CONNECTION,
+    SETTINGS,
+    SSH,
+    SUDO,
+    UNSET,
+    Converted,
+    Proxy,
+    Unread,
+    bad,
+    shown,
+)
 
 VAULT: Final = Unread("encrypted with Ansible's vault")
 TEMPLATE: Final = Unread("a template")
@@ -137,9 +150,12 @@ def _from_args(name: str, value: object, place: Place, notes: Notes, found: dict
         found.setdefault("host_keys", (SETTINGS["host_keys"](said.host_keys, place), place.line))
     if said.unknown:
         notes.say(place.line, f"{name}: not used: {shown(', '.join(said.unknown))}")
-    if said.proxy:
-        notes.say(place.line, f"{name}: its ProxyCommand is not run; a jump host is written ProxyJump=HOST")
-        return Unread(f"a ProxyCommand in {name}")
+    if said.proxy is not None:
+        unfit = why_unfit(said.proxy)
+        if unfit:
+            notes.say(place.line, f"{name}: its ProxyCommand cannot run: {unfit}")
+            return Unread(f"a ProxyCommand that cannot run: {unfit}")
+        return Proxy(said.proxy, place)
     return None if said.jump is None else SETTINGS["jump"](said.jump, place)
 
 
@@ -151,12 +167,16 @@ def _become(variables: Variables, file: str, section: str, notes: Notes, found: 
         key = _SUDO.get(name)
         if value is None or value == "":
             continue
-        if key in SETTINGS:
+        if key is not None:
             if key == "sudo" and unreadable(value) is None:
                 value = "no" if str(value).lower() in _NO else "yes"
             found[key] = (_setting(name, key, value, Place(file, line, section), notes), line)
-        elif name == "ansible_become_method" and str(value).rpartition(".")[2] == "sudo":
-            pass  # the only way that we know
+        elif name == "ansible_become_method":
+            method = unreadable(value) or str(value).rpartition(".")[2]
+            if method != SUDO:
+                what = method.why if isinstance(method, Unread) else f"`{shown(method)}`"
+                notes.say(line, f"{name} is {what}: hostshell knows sudo only")
+            found[BECOME_METHOD] = (method, line)
         elif name != "ansible_become" or str(value).lower() not in _NO:
             notes.say(line, f"{name} is not used")
 

@@ -53,28 +53,55 @@ class Answer:
         return None if value is None else str(value)
 
 
-def ask(home: Path, *sources: Path | str) -> Answer | None:
-    """``ansible-inventory --list`` of the sources; None where it refuses them."""
-    options = [word for source in sources for word in ("-i", str(source))]
-    configuration = home / "empty.cfg"
-    configuration.touch()
-    done = subprocess.run(
-        [sys.executable, "-m", "ansible", "inventory", *options, "--list"],
-        env={
-            "PATH": os.environ["PATH"],
-            "HOME": str(home),
-            "ANSIBLE_HOME": str(home / ".ansible"),
-            "ANSIBLE_CONFIG": str(configuration),
-            "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
-            "LC_ALL": "C.UTF-8",
-        },
-        cwd=home,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        timeout=120,
-        check=False,
-    )
-    if done.returncode:
-        print(done.stderr)  # noqa: T201  # pytest shows it where a test wanted an answer
-        return None
-    return Answer(json.loads(done.stdout))
+class Oracle:
+    """Ansible, loaded once and asked as often as one likes."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        configuration = home / "empty.cfg"
+        configuration.touch()
+        self._said = (home / "stderr").open("w+")
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("answering.py"))],
+            env={
+                "PATH": os.environ["PATH"],
+                "HOME": str(home),
+                "ANSIBLE_HOME": str(home / ".ansible"),
+                "ANSIBLE_CONFIG": str(configuration),
+                "ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED": "1",
+                "LC_ALL": "C.UTF-8",
+            },
+            cwd=home,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._said,
+            text=True,
+        )
+
+    def ask(self, *sources: Path | str) -> Answer | None:
+        """``ansible-inventory --list`` of the sources; None where it refuses them."""
+        out = self._home / "answer.json"
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"out": str(out), "sources": [str(source) for source in sources]}) + "\n")
+        self._process.stdin.flush()
+        code = self._process.stdout.readline().strip()
+        if code != "0":
+            self._said.seek(0)
+            print(self._said.read())  # noqa: T201  # pytest shows it where a test wanted an answer
+            assert code, "the process that asks Ansible has ended"
+            return None
+        answer = Answer(json.loads(out.read_text("utf-8")))
+        out.unlink()  # the next answer is never taken for this one
+        return answer
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._said.close()

@@ -164,10 +164,103 @@ def test_the_bastion_of_a_group_ends_where_a_host_has_arguments_of_its_own(tmp_p
     assert [hop.name for hop in found.host("h2").jump] == ["other"]
 
 
-def test_a_proxy_command_is_never_run_and_its_hosts_cannot_be_used(tmp_path: Path) -> None:
-    found = made(tmp_path, f"h1 ansible_ssh_common_args='-o ProxyCommand=\"touch {tmp_path}/ran\"'\n")
-    assert "ProxyCommand" in (found.host("h1").unusable or "")
-    assert "its ProxyCommand is not run" in loud(found)[0]
+PROXIED = (
+    "h1 ansible_host=192.0.2.1 ansible_user=me ansible_ssh_common_args='-o ProxyCommand=\"nc -x %r@proxy %h %p\"'\n"
+)
+
+
+def allowing(tmp_path: Path, text: str, mine: str) -> Inventory:
+    (tmp_path / "hosts").write_text(text)
+    (tmp_path / "hosts").chmod(0o600)
+    (tmp_path / "mine.ini").write_text(mine)
+    return load([str(tmp_path / "hosts"), str(tmp_path / "mine.ini")])
+
+
+def test_a_proxy_command_makes_a_host_say_which_setting_allows_it(tmp_path: Path) -> None:
+    found = made(tmp_path, PROXIED)
+    why = f"{tmp_path}/hosts:1 sets ProxyCommand, and only `proxy_command = yes` in the inventory lets hostshell run it"
+    assert (found.host("h1").unusable, found.host("h1").proxy_command) == (why, None)
+    assert sources(found, "h1")["jump"] == f"{tmp_path}/hosts:1"
+
+
+def test_a_proxy_command_is_used_where_a_setting_allows_it(tmp_path: Path) -> None:
+    host = allowing(tmp_path, PROXIED, "[defaults]\nproxy_command = yes\n").host("h1")
+    assert (host.unusable, host.proxy_command, host.jump) == (None, "nc -x me@proxy 192.0.2.1 22", ())
+
+
+def test_no_inventory_of_ansibles_can_allow_a_proxy_command(tmp_path: Path) -> None:
+    found = made(tmp_path, PROXIED.replace("h1 ", "h1 proxy_command=yes ansible_proxy_command=yes "))
+    assert found.host("h1").proxy_command is None
+    assert found.host("h1").unusable is not None
+
+
+def test_a_jump_host_of_ones_own_takes_the_place_of_a_proxy_command(tmp_path: Path) -> None:
+    for jump, hops in (("b1", ["b1"]), ("none", [])):
+        mine = f"[host:h1]\njump = {jump}\nproxy_command = yes\n"
+        host = allowing(tmp_path, PROXIED, mine).host("h1")
+        assert ([hop.name for hop in host.jump], host.proxy_command, host.unusable) == (hops, None, None)
+
+
+def test_a_proxy_command_with_a_token_that_ssh_does_not_know_makes_a_host_unusable(tmp_path: Path) -> None:
+    found = allowing(tmp_path, PROXIED.replace("%p", "%q"), "[defaults]\nproxy_command = yes\n")
+    assert "%q" in (found.host("h1").unusable or "")
+    assert "its ProxyCommand cannot run: there is no token `%q` here" in loud(found)[0]
+
+
+BECOMING = f"[web]\nh1 ansible_become=yes\nh2\n[web:vars]\nansible_become_user=www\nansible_become_password={CANARY}\n"
+
+
+def test_become_is_sudo(tmp_path: Path) -> None:
+    for method in (
+        "",
+        "[all:vars]\nansible_become_method=sudo\n",
+        "[all:vars]\nansible_become_method=ansible.builtin.sudo\n",
+    ):
+        found = made(tmp_path, BECOMING + method)
+        for name, sudo in (("h1", True), ("h2", False)):
+            host = found.host(name)
+            assert (host.sudo, host.sudo_user, host.concerns) == (sudo, "www", ())
+            assert host.sudo_password_from is not None
+            assert host.sudo_password_from.literal is not None
+            assert host.sudo_password_from.literal.reveal() == CANARY
+        assert "become_method" not in sources(found, "h1")
+        assert loud(found) == []
+
+
+@pytest.mark.parametrize(
+    ("word", "sudo"), [("true", True), ("True", True), ("1", True), ("no", False), ("False", False)]
+)
+def test_a_become_is_a_yes_or_a_no(tmp_path: Path, word: str, sudo: bool) -> None:
+    assert made(tmp_path, f"h1 ansible_become={word}\n").host("h1").sudo is sudo
+
+
+@pytest.mark.parametrize("method", ["su", "community.general.doas", '"{{ how }}"'])
+def test_become_by_another_method_is_never_sudo_and_its_hosts_say_so(tmp_path: Path, method: str) -> None:
+    path = tmp_path / "hosts"
+    found = made(tmp_path, BECOMING + f"[all:vars]\nansible_become_method={method}\n")
+    what = {"su": "`su`", "community.general.doas": "`doas`"}.get(method, "a template")
+    h1, h2 = found.host("h1"), found.host("h2")
+    said = (
+        f"{path}:8 [all]: its ansible_become_method is {what}, and hostshell knows sudo only: commands run without it"
+    )
+    assert (h1.sudo, h1.sudo_user, h1.sudo_password_from, h1.concerns) == (False, None, None, (said,))
+    assert (h2.sudo, h2.sudo_user, h2.sudo_password_from, h2.concerns) == (False, None, None, ())
+    assert sources(found, "h1")["become_method"] == f"{path}:8 [all]"
+    assert loud(found) == [f"{path}:8: ansible_become_method is {what}: hostshell knows sudo only"]
+    assert CANARY not in repr(h1.concerns)
+
+
+def test_the_nearest_method_counts(tmp_path: Path) -> None:
+    text = BECOMING.replace("h1 ", "h1 ansible_become_method=sudo ") + "[all:vars]\nansible_become_method=su\n"
+    assert made(tmp_path, text).host("h1").sudo
+
+
+def test_sudo_of_ones_own_holds_whatever_the_method_of_become(tmp_path: Path) -> None:
+    text = BECOMING + "[all:vars]\nansible_become_method=su\n"
+    found = allowing(tmp_path, text, "[host:h1]\nsudo = yes\n")
+    host = found.host("h1")
+    # the password and the user that stand there are those of su
+    assert (host.sudo, host.sudo_user, host.sudo_password_from, host.concerns) == (True, None, None, ())
 
 
 def test_options_of_ssh_that_mean_nothing_here_are_named(tmp_path: Path) -> None:
@@ -194,3 +287,25 @@ def test_settings_of_a_later_hosts_ini_beat_group_vars_of_the_same_group(tmp_pat
     (tmp_path / "mine.ini").write_text("[group:web]\nuser = me\n[host:h1]\naddress = 192.0.2.1\n")
     host = load([str(tmp_path / "hosts"), str(tmp_path / "mine.ini")]).host("h1")
     assert (host.user, host.port, host.address) == ("me", 2222, "192.0.2.1")
+
+
+def test_a_later_hosts_ini_beats_ansibles_values_place_by_place(tmp_path: Path) -> None:
+    for folder, name in (("group_vars", "all"), ("group_vars", "web"), ("host_vars", "h1")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder / name).write_text(f"ansible_user: {name}\n")
+    text = "[web]\nh1\nh2\n[rest]\nh3\nh4 ansible_ssh_timeout=7\n[all:vars]\nansible_port=7\nansible_ssh_timeout=9\n"
+    mine = (
+        "[defaults]\nuser = d\nport = 2200\nconnect_timeout = 3\n[group:web]\nuser = g\n[host:h1]\nuser = own\n"
+        "[host:h4]\nuser = four\n"
+    )
+    found = allowing(tmp_path, text, mine)
+    said = {name: (found.host(name).user, found.host(name).port) for name in found.host_names}
+    # [defaults] beats [all:vars]; group_vars/all beats it as it beats the groups of the inventory
+    assert said == {"h1": ("own", 2200), "h2": ("g", 2200), "h3": ("all", 2200), "h4": ("four", 2200)}
+    assert [found.host(name).connect_timeout for name in ("h3", "h4")] == [3, 7]
+
+
+def test_the_old_name_of_a_variable_counts_within_one_place_and_the_stronger_place_over_two(tmp_path: Path) -> None:
+    text = "h1 ansible_user=new ansible_ssh_user=old\nh2 ansible_user=new\nh3\n[all:vars]\nansible_ssh_user=weaker\n"
+    found = made(tmp_path, text)
+    assert [found.host(name).user for name in ("h1", "h2", "h3")] == ["old", "new", "weaker"]
