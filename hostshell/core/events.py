@@ -120,11 +120,24 @@ class Examined(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Planned:
+    """What a dry run would do: send (or fetch) ``send`` new files and links, ``replace`` others; ``bytes`` of both."""
+
+    send: int = 0
+    replace: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Planned) -> Planned:
+        return Planned(self.send + other.send, self.replace + other.replace, self.bytes + other.bytes)
+
+
+@dataclass(frozen=True, slots=True)
 class CopyCounts:
     """What a copy did: ``files`` of ``bytes`` were sent (or fetched), ``unchanged`` ones with ``saved`` bytes were not.
 
     ``saved`` holds what an earlier try had brought over, too. ``compared``: how it was seen what is unchanged, by the
-    name of the host's tool for SHA-256, or as "size and time".
+    name of the host's tool for SHA-256, or as "size and time". ``links`` and ``directories`` are those that were made.
+    ``planned``: of a dry run, else None.
     """
 
     files: int = 0
@@ -132,6 +145,14 @@ class CopyCounts:
     unchanged: int = 0
     saved: int = 0
     compared: tuple[str, ...] = ()
+    links: int = 0
+    directories: int = 0
+    planned: Planned | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything was sent or made."""
+        return bool(self.files or self.links or self.directories)
 
     def __add__(self, other: CopyCounts) -> CopyCounts:
         return CopyCounts(
@@ -140,6 +161,9 @@ class CopyCounts:
             self.unchanged + other.unchanged,
             self.saved + other.saved,
             tuple(sorted({*self.compared, *other.compared})),
+            self.links + other.links,
+            self.directories + other.directories,
+            (self.planned or Planned()) + (other.planned or Planned()) if self.planned or other.planned else None,
         )
 
 

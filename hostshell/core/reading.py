@@ -182,6 +182,8 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
             value = texts[at]
         checked = _value(f"{command.name}: {name}", option, value)
         if isinstance(checked, Fault):
+            if option.field == "exclude" and command.option("--exclude-files") and value.strip():
+                return Fault(checked.message, f"to leave out files: --exclude-files {_shown(value)}", firm=True)
             return checked
         if option.repeatable:
             found.values.setdefault(option.field, []).append(checked)

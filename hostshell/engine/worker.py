@@ -278,7 +278,16 @@ class Turn:
                 return Ended(number, "lost", failure=Failure("lost", error.message, error.hint))
             return Ended(number, "failed", failure=Failure("transfer", error.message, error.hint))
         compared = () if copied.compared is None else (copied.compared,)
-        counts = CopyCounts(copied.files, copied.bytes, copied.unchanged, copied.saved, compared)
+        counts = CopyCounts(
+            copied.files,
+            copied.bytes,
+            copied.unchanged,
+            copied.saved,
+            compared,
+            copied.links,
+            copied.directories,
+            copied.planned,
+        )
         return Ended(number, "ok", notes=copied.notes, copied=counts)
 
     def _print(self, stream: Stream, data: bytes) -> None:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import BinaryIO
 
 from hostshell.core.clean import clean
@@ -173,7 +174,7 @@ class Shell:
                 job = session.job(Run(cmd), session.targets(Targets()), label=render(invocation))
                 return self._show(job, self._view(json=False, gather=session.settings.gather)).code
             case BatchScp():  # put and get are short for it
-                return self._run(_copy(invocation), invocation, _COPY_WORDS[invocation.action, invocation.dry_run])
+                return self._run(_copy(invocation), invocation, _COPY_WORDS[invocation.action])
             case PingHosts():
                 return self._run(Ping(), invocation, "logged in")
             case ExamineHosts():
@@ -262,7 +263,7 @@ class Shell:
         try:
             names = self.session.targets(asked.targets)
         except TargetError as error:
-            if isinstance(asked, BatchScp) and asked.targets.exclude:
+            if isinstance(asked, BatchScp) and asked.targets.exclude and self._well_without_exclude(asked.targets):
                 raise TargetError(error.message, f"{error.hint}\n--exclude-files leaves out files".strip()) from None
             raise
         return self.session.job(
@@ -274,6 +275,14 @@ class Shell:
             connect_timeout=asked.connect_timeout,
             login=asked.login,
         )
+
+    def _well_without_exclude(self, targets: Targets) -> bool:
+        """Whether what is wrong with ``targets`` is what they leave out."""
+        try:
+            self.session.targets(replace(targets, exclude=()))
+        except TargetError:
+            return False
+        return True
 
     def _view(
         self, *, json: bool, gather: bool = False, each: str = "", prefix: bool = True, quiet: bool = False
@@ -313,12 +322,7 @@ class Shell:
         return 0
 
 
-_COPY_WORDS = {
-    ("put", False): "sent",
-    ("get", False): "fetched",
-    ("put", True): "nothing sent: this was a dry run",
-    ("get", True): "nothing fetched: this was a dry run",
-}
+_COPY_WORDS = {"put": "sent", "get": "fetched"}
 
 
 def _copy(asked: BatchScp) -> Put | Get:

@@ -16,7 +16,7 @@ from hostshell.core.turns import Note
 from hostshell.shell.gather import Gatherer
 from hostshell.shell.progress import ProgressLine
 from hostshell.shell.screen import BOLD, DIM, Screen
-from hostshell.shell.summary import SummaryLines, duration
+from hostshell.shell.summary import SummaryLines, duration, ended_text
 
 MOST_CANCELLED = 256 * 1024  # bytes of a gathered output that are shown after Ctrl-C: the person wants the prompt back
 
@@ -87,7 +87,8 @@ class Live:
             self._progress.host_done(event.host)
         if self._each and event.status == "ok":
             screen = self._screen
-            screen.err(f"{self._prefix(event.host)[1]}{screen.paint(self._each, DIM)} ({duration(event.seconds)})\n")
+            text = screen.paint(ended_text(event.copied, self._each), DIM)
+            screen.err(f"{self._prefix(event.host)[1]}{text} ({duration(event.seconds)})\n")
             if self._progress is not None:
                 self._progress.again()
 
@@ -248,12 +249,16 @@ def _copied(counts: CopyCounts | None) -> dict[str, Any]:
     """The counts of a copy as a field of their own; nothing for what is no copy."""
     if counts is None:
         return {}
-    return {
-        "copied": {
-            "files": counts.files,
-            "bytes": counts.bytes,
-            "unchanged": counts.unchanged,
-            "saved": counts.saved,
-            "compared": list(counts.compared),
-        }
+    found: dict[str, Any] = {
+        "files": counts.files,
+        "bytes": counts.bytes,
+        "links": counts.links,
+        "directories": counts.directories,
+        "unchanged": counts.unchanged,
+        "saved": counts.saved,
+        "compared": list(counts.compared),
     }
+    if counts.planned is not None:
+        planned = counts.planned
+        found["planned"] = {"send": planned.send, "replace": planned.replace, "bytes": planned.bytes}
+    return {"copied": found}

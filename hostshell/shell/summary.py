@@ -6,7 +6,7 @@ Imports core only: replay a saved stream of events to test it.
 from __future__ import annotations
 
 from hostshell.core.clean import clean
-from hostshell.core.events import CopyCounts, Finished, Status, Summary
+from hostshell.core.events import CopyCounts, Finished, Planned, Status, Summary
 from hostshell.core.names import fold
 from hostshell.core.outcome import Reason, Tally
 from hostshell.shell.screen import BOLD, DIM, GREEN, RED, YELLOW, Screen
@@ -49,8 +49,8 @@ class SummaryLines:
         lines = []
         if not quiet:
             lines.append(self._counts(counts, summary.seconds))
-            if summary.copied is not None and (summary.copied.files or summary.copied.unchanged):
-                text = f"  {copied_text(summary.copied)}"
+            if summary.copied is not None and (text := copied_text(summary.copied)):
+                text = f"  {text}"
                 lines.append(screen.wrapped(text, "  ") if screen.narrow(text) else text)
             for reason in self._tally.reasons.values():
                 lines.extend(self._reason(reason))
@@ -81,15 +81,43 @@ class SummaryLines:
 
 
 def copied_text(counts: CopyCounts) -> str:
-    """``12 files, 1.2 MB; 300 unchanged by sha256sum, 80.0 MB saved``."""
+    """``12 files, 1.2 MB; 2 links; 300 unchanged by sha256sum, 80.0 MB saved``; "" where there was nothing to do."""
     parts = []
-    if counts.files or not counts.unchanged:
-        parts.append(f"{counts.files} {'file' if counts.files == 1 else 'files'}, {size(counts.bytes)}")
+    if counts.planned is not None:
+        if counts.planned.send or counts.planned.replace:
+            parts.append(f"{planned_text(counts.planned)}, {size(counts.planned.bytes)}")
+    elif counts.files:
+        parts.append(f"{_number(counts.files, 'file')}, {size(counts.bytes)}")
+    if counts.links:
+        parts.append(_number(counts.links, "link"))
+    if counts.directories and not parts:
+        parts.append(f"{counts.directories} new {'directory' if counts.directories == 1 else 'directories'}")
     if counts.unchanged:
         how = f" by {', '.join(counts.compared)}" if counts.compared else ""
         parts.append(f"{counts.unchanged} unchanged{how}")
     text = "; ".join(parts)
     return f"{text}, {size(counts.saved)} saved" if counts.saved else text
+
+
+def ended_text(counts: CopyCounts | None, done: str) -> str:
+    """What became of a host's copy: ``done`` ("sent"), or that nothing had to be, or what a dry run would do."""
+    if counts is None or counts.changed:
+        return done
+    return "unchanged" if counts.planned is None else planned_text(counts.planned)
+
+
+def planned_text(planned: Planned) -> str:
+    """``would copy 3 files, replace 1``; a link counts as a file."""
+    parts = []
+    if planned.send:
+        parts.append(f"copy {_number(planned.send, 'file')}")
+    if planned.replace:
+        parts.append(f"replace {planned.replace if parts else _number(planned.replace, 'file')}")
+    return f"would {', '.join(parts)}" if parts else "would change nothing"
+
+
+def _number(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def size(number: float) -> str:

@@ -330,6 +330,7 @@ class Getting:
         folder = directory.parent.below(directory.local) if directory.local else directory.parent
         if not self._task.dry_run:
             folder.make()
+            self._ledger.directories += folder.new
         directory.folder = folder
 
     async def _entry(

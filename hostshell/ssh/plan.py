@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from hostshell.core.clean import clean, decode
+from hostshell.core.events import Planned
 from hostshell.core.records import dataclass
 from hostshell.ssh.sftpwire import PERMISSION_DENIED, UNSUPPORTED, FileSystem, SftpError
 
@@ -27,7 +28,8 @@ class Copied:
     """A copy that went well: how many files and bytes, and what a person should know nevertheless.
 
     ``unchanged`` files were there already; ``saved`` is their bytes; ``compared`` says how that was seen, by the name
-    of the tool or as "size and time", None where nothing had to be compared.
+    of the tool or as "size and time", None where nothing had to be compared. ``links`` and ``directories`` were made.
+    ``planned``: what a dry run would do, else None.
     """
 
     files: int
@@ -36,6 +38,9 @@ class Copied:
     unchanged: int = 0
     saved: int = 0
     compared: str | None = None
+    links: int = 0
+    directories: int = 0
+    planned: Planned | None = None
 
 
 class TransferError(Exception):
@@ -65,11 +70,14 @@ class Refused(Exception):
 
 
 class Ledger:
-    """Counts, notes and reports for one host's copy."""
+    """Counts, notes and reports for one host's copy. ``verb`` is what a dry run says of a file: send, or fetch."""
 
-    def __init__(self, report: Reporter, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, report: Reporter, clock: Callable[[], float] = time.monotonic, *, verb: str = "send") -> None:
         self.total = 0
         self.files = 0
+        self.links = 0
+        self.directories = 0
+        self._verb = verb
         self.compared: str | None = None
         self._bytes = 0
         self._saved = 0
@@ -146,12 +154,23 @@ class Ledger:
             notes.insert(0, self._dry())
         if self._left_out:
             notes.append(f"left out, being no files, directories or links: {self._left_out}")
-        return Copied(self.files, self._bytes, tuple(notes), self._unchanged, self._saved, self.compared)
+        planned = Planned(self._would_send.count, self._would_replace.count, self._would_bytes) if dry_run else None
+        return Copied(
+            self.files,
+            self._bytes,
+            tuple(notes),
+            self._unchanged,
+            self._saved,
+            self.compared,
+            self.links,
+            self.directories,
+            planned,
+        )
 
     def _dry(self) -> str:
         parts = []
         if self._would_send:
-            parts.append(f"would send {self._would_send}")
+            parts.append(f"would {self._verb} {self._would_send}")
         if self._would_replace:
             parts.append(f"would replace {self._would_replace}")
         if self._unchanged:

@@ -330,6 +330,7 @@ class Putting:
             except SftpError as refused:
                 error = refused
             else:
+                self._ledger.directories += 1
                 return True
         try:
             found = await self._files.stat(path)

@@ -113,8 +113,10 @@ class Receiver:
             raise Refused(f"cannot be read: {remote_reason(error)}") from None
         if not text or b"\0" in text:
             raise Refused("refused: a link that leads to no name")
+        if folder.has_link(text, local):
+            return
         if self._task.dry_run:
-            if not folder.has_link(text, local):
-                self._ledger.would(name, 0, replace=folder.look(local) is not None)
+            self._ledger.would(name, 0, replace=folder.look(local) is not None)
             return
         folder.link(text, local)
+        self._ledger.links += 1

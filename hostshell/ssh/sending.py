@@ -114,6 +114,7 @@ class Sender:
                 return
             if found is None:
                 await self._files.symlink(text, target)
+                self._ledger.links += 1
                 return
             if found.is_directory or found.is_special:
                 raise Refused("a directory or a device of that name is in the way on the host")
@@ -122,6 +123,7 @@ class Sender:
             try:
                 await self._files.symlink(text, temporary)
                 await self._files.replace(temporary, target)
+                self._ledger.links += 1
                 self.leftovers.discard(temporary)
             finally:
                 await self._remove(temporary)

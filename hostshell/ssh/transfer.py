@@ -44,7 +44,7 @@ def get(connection: OpensSessions, task: Get, host: str, *, report: Reporter, st
 
     ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put`.
     """
-    return _carry_out(connection, task, lambda files: Getting(files, task, host, Ledger(report)), stopped)
+    return _carry_out(connection, task, lambda files: Getting(files, task, host, Ledger(report, verb="fetch")), stopped)
 
 
 def _carry_out(

@@ -111,11 +111,17 @@ def shown(view: type[Live], events: list[Event], *, colour: bool) -> tuple[str, 
 _SGR = re.compile(r"\x1b\[[0-9;:]*m")
 
 
-_STATUS_LINE = re.compile(r"\r\x1b\[J(?:([^\r\n\x1b]*)\r)?")  # drawn and taken away by ourselves
+# drawn and taken away by ourselves: rows, then back up to the first of them
+_STATUS_ROWS = re.compile(r"\r\x1b\[J(?:((?:[^\r\n\x1b]*\r\n)*[^\r\n\x1b]*)\r(?:\x1b\[([0-9]+)A)?)?")
 
 
 def _without_status_line(text: str) -> str:
-    return _STATUS_LINE.sub(r"\1", text)
+    def rows(found: re.Match[str]) -> str:
+        texts = (found[1] or "").split("\r\n")
+        assert len(texts) - 1 == int(found[2] or 0)  # or what is written next would not stand in their place
+        return "\n".join(texts)
+
+    return _STATUS_ROWS.sub(rows, text)
 
 
 def harmless(text: str) -> None:

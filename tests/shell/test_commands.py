@@ -174,6 +174,14 @@ BAD = [
     ("batch_scp -h h1 -action put -local '/nowhere/{host}' -remote /tmp/", "/nowhere/h1", "nothing was sent"),
     ("batch_scp -h h1 -action get -remote x -local /etc/hosts", "/etc/hosts is not a directory", "one folder a host"),
     ("batch_scp -h h1,h2 -action get -remote x -local /nowhere/x{host}/../x", "both write", "{host}"),
+    ("put /etc/hosts /tmp/ -h h1 -x '*.log'", "no host matches *.log", "--exclude-files leaves out files"),
+    ("get /etc/hosts out/ -h h1 --exclude .git", "unknown host .git", "--exclude-files leaves out files"),
+    (
+        "put /etc/hosts /tmp/ -h h1 -x 'a/* x'",
+        "-x needs a host list, not",
+        'to leave out files: --exclude-files "a/* x"',
+    ),
+    ("batch_run -h h1 -x a/b -cmd x", "-x needs a host list, not a/b", ""),
     ("set fanuot 3", "no such setting: fanuot", "did you mean fanout?"),
     ("set fanout 0", "a number from 1 to 10000, not 0", ""),
     ("set timeout -5", "a number of seconds above 0", ""),
@@ -211,6 +219,13 @@ def test_bad_input_is_exit_code_2_a_sentence_and_nothing_else(
     assert "\x1b" not in said.err
     assert PASSWORD not in said.err
     assert desk.pool.jobs == []
+
+
+@pytest.mark.parametrize("line", ["put /etc/hosts /tmp/ -h nobody -x h1", "batch_run -h h1 -x '*.log' -cmd x"])
+def test_patterns_of_files_are_mentioned_only_where_a_copys_exclude_is_wrong(desk: Desk, line: str) -> None:
+    said = desk(line)
+    assert said.code == 2
+    assert "--exclude-files" not in said.err
 
 
 @pytest.mark.parametrize("line", ["batch_run -h h9 -cmd x", "hosts h9", "show h9"])

@@ -339,6 +339,12 @@ def test_put_and_get_offer_their_options_once_both_paths_are_there() -> None:
     assert "put a --parents" not in offers("put a ")
 
 
+def test_leaving_out_hosts_and_leaving_out_files_are_told_apart() -> None:
+    found = after_a_command("put a b --excl")
+    assert "hosts to leave out" in found["put a b --exclude"]
+    assert "leave out of trees" in found["put a b --exclude-files"]
+
+
 def test_connect_takes_one_host_and_then_a_command_of_its_own() -> None:
     assert offers("connect web0")
     assert all("[" not in name for name in offers("connect "))

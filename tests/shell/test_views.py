@@ -7,7 +7,18 @@ import json
 
 import pytest
 
-from hostshell.core.events import Block, Event, Failure, Finished, Progress, Started, Summary
+from hostshell.core.events import (
+    Block,
+    CopyCounts,
+    Event,
+    Failure,
+    Finished,
+    Planned,
+    Progress,
+    Started,
+    Summary,
+)
+from hostshell.core.outcome import Tally
 from hostshell.core.turns import Note
 from hostshell.shell.gather import PIECE, Gatherer
 from hostshell.shell.progress import Flow, ProgressLine, size
@@ -15,6 +26,7 @@ from hostshell.shell.render import Gathered, Json, Live
 from hostshell.shell.screen import OutputClosed, OutputFailed, Screen
 from hostshell.shell.summary import duration
 
+BY_TIME = "size and time"
 RUN: list[Event | Note] = [
     Started(1, "df", ("web1", "web2", "web3", "db1", "db2")),
     Block(1, "web1", "stdout", b"same\n"),
@@ -178,6 +190,47 @@ def test_bars_are_drawn_again_below_the_line_of_a_host_that_has_ended() -> None:
     assert "b [####" in after
     assert "1 of 2 hosts" in after
     assert "a [" not in after
+
+
+@pytest.mark.parametrize(
+    ("copied", "line", "sum_of_it"),
+    [
+        (CopyCounts(2, 2_000), "sent", "2 files, 2.0 kB"),
+        (CopyCounts(1, 5, 3, 900, ("sha256sum",)), "sent", "1 file, 5 B; 3 unchanged by sha256sum, 900 B saved"),
+        (CopyCounts(0, 0, 3, 900, ("sha256sum",)), "unchanged", "3 unchanged by sha256sum, 900 B saved"),
+        (CopyCounts(0, 0, 3, 900, (BY_TIME,), links=1), "sent", "1 link; 3 unchanged by size and time, 900 B saved"),
+        (CopyCounts(directories=1), "sent", "1 new directory"),
+        (CopyCounts(), "unchanged", ""),
+        (CopyCounts(planned=Planned(3, 0, 12)), "would copy 3 files", "would copy 3 files, 12 B"),
+        (CopyCounts(planned=Planned(0, 1, 12)), "would replace 1 file", "would replace 1 file, 12 B"),
+        (
+            CopyCounts(0, 0, 2, 7, ("sha256sum",), planned=Planned(1, 2, 12)),
+            "would copy 1 file, replace 2",
+            "would copy 1 file, replace 2, 12 B; 2 unchanged by sha256sum, 7 B saved",
+        ),
+        (CopyCounts(planned=Planned()), "would change nothing", ""),
+    ],
+)
+def test_the_line_of_a_hosts_copy_and_its_summary_say_what_became_of_it(
+    copied: CopyCounts, line: str, sum_of_it: str
+) -> None:
+    err = io.StringIO()
+    view = Live(Screen(io.StringIO(), err), each="sent")
+    tally = Tally()
+    finished = Finished(1, "a", "ok", seconds=0.04, copied=copied)
+    tally.add(finished)
+    for event in (Started(1, "put", ("a",)), finished, tally.summary(1, 0.05)):
+        view.show(event)
+    found = err.getvalue().splitlines()
+    assert found == [f"a: {line} (0.04 s)", "1 ok in 0.05 s", *([f"  {sum_of_it}"] if sum_of_it else [])]
+
+
+def test_the_counts_of_several_hosts_are_one_and_a_plan_among_them_is_kept() -> None:
+    one = CopyCounts(1, 10, 2, 20, ("sha256sum",), links=1, directories=2)
+    two = CopyCounts(0, 0, 1, 5, ("shasum",), planned=Planned(1, 2, 3))
+    both = CopyCounts(1, 10, 3, 25, ("sha256sum", "shasum"), 1, 2, Planned(1, 2, 3))
+    assert one + two == two + one == both
+    assert (one + one).planned is None
 
 
 def test_json_has_every_progress_event_and_a_pipe_has_nothing_of_it() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.core.events import Planned
 from hostshell.ssh import digests
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier
@@ -30,16 +31,19 @@ def test_what_is_there_with_the_same_content_is_not_sent_again_and_counted(copie
     make_tree(copier.here / "tree")
     first = copier.put("tree", "tree")
     assert (first.files, first.unchanged, first.compared) == (3, 0, None)
+    assert (first.links, first.directories) == (2, 3)
     inode = (copier.there / "tree" / "run").stat().st_ino
     again = copier.put("tree", "tree")
     assert (again.files, again.bytes, again.unchanged, again.saved) == (0, 0, 3, first.bytes)
+    assert (again.links, again.directories) == (0, 0)
     assert again.compared == TOOL
     assert (copier.there / "tree" / "run").stat().st_ino == inode
     first = copier.get("tree")
-    assert (first.files, first.unchanged) == (3, 0)
+    assert (first.files, first.unchanged, first.links, first.directories) == (3, 0, 2, 3)
     again = copier.get("tree")
     # an empty file says of itself no more than that it may be one of /proc: it is read, which costs nothing
     assert (again.files, again.bytes, again.unchanged, again.compared) == (1, 0, 2, TOOL)
+    assert (again.links, again.directories) == (0, 0)
     assert picture(copier.here / "out/h1/tree", folder_times=False) == picture(copier.here / "tree", folder_times=False)
 
 
@@ -187,9 +191,11 @@ def test_a_dry_run_changes_nothing_and_says_what_would_be_done(copier: Copier) -
     before, there = picture(copier.here), picture(copier.there)
     copied = copier.put("tree", "tree", dry_run=True)
     assert copied.notes == ("dry run: would send tree/more; would replace tree/run; 2 unchanged",)
-    assert (copied.files, copied.bytes) == (0, 0)
+    assert (copied.files, copied.bytes, copied.links, copied.directories) == (0, 0, 0, 0)
+    assert copied.planned == Planned(send=1, replace=1, bytes=9)
     copied = copier.get("tree", dry_run=True)
-    assert "would send" in copied.notes[0]
+    assert copied.notes[0].startswith("dry run: would fetch tree/")
+    assert copied.planned == Planned(send=5, replace=0, bytes=11)
     assert (picture(copier.here), picture(copier.there)) == (before, there)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from hostshell.core.errors import LocalFileError
 from hostshell.core.events import Progress
 from hostshell.core.model import Get, Put
 from hostshell.session import Session
+from hostshell.shell.commands import Shell
+from hostshell.shell.screen import Screen
 from tests.support.accounts import Account, public_folder
 from tests.support.keys import Key
 from tests.support.relay import CutRelay
@@ -241,3 +244,14 @@ def test_the_summary_counts_what_was_sent_and_what_was_there(one: Session, tmp_p
     assert (first.files, first.bytes, first.unchanged, first.compared) == (2, 20, 0, ())
     assert (again.files, again.bytes, again.unchanged, again.saved) == (1, 5, 1, 10)
     assert again.compared == ("sha256sum",)
+
+
+def test_the_line_of_a_host_says_unchanged_or_what_would_be_done(one: Session, tmp_path: Path) -> None:
+    (tmp_path / "said").write_text("content")
+    lines = []
+    for more in ("--dry-run", "", "", "--dry-run"):
+        said = io.StringIO()
+        assert Shell(one, Screen(io.StringIO(), said)).line(f"put {tmp_path}/said ./ -h a {more}") == 0
+        lines.append(said.getvalue().partition(" (")[0])
+    run(one, "rm said", "a")
+    assert lines == ["a: would copy 1 file", "a: sent", "a: unchanged", "a: would change nothing"]
