@@ -393,7 +393,7 @@ def test_no_color_takes_every_colour_away_unless_it_is_empty(prompt: Open, value
     terminal.run("hosts -a")
     terminal.run("no-such-command")
     terminal.type("batch_run -" + TAB)
-    terminal.wait_for("--connect-timeout")
+    terminal.wait_for("--stdin")
     terminal.interrupt()
     works(terminal)
     assert bool(terminal.colours()) == (value == "")
@@ -407,7 +407,7 @@ def test_set_color_off_holds_for_the_prompt_too(prompt: Open) -> None:
     terminal.wait_for_prompt()
     terminal.raw = terminal.raw[terminal.raw.rfind("\x1b[?2004h") :]
     terminal.type("batch_run -" + TAB)
-    terminal.wait_for("--connect-timeout")
+    terminal.wait_for("--stdin")
     terminal.interrupt()
     assert terminal.colours() == set()
 
