@@ -20,6 +20,7 @@ MAX_REQUESTS = 64  # writes under way at once; OpenSSH's own client keeps to thi
 MAX_BYTES = 4 * 1024 * 1024  # of writes under way; OpenSSH's server takes 2 MiB a round trip, so more would only wait
 FIRST_FLOW = 2 * 1024 * 1024  # bytes of reads under way to begin with
 MAX_FLOW = 16 * 1024 * 1024  # and at the most: 80 MB/s at a round trip of 200 ms
+HOPED = 80 * 1024 * 1024  # bytes a second that a way may carry of which only the round trip is known yet
 PATIENT = 0.002  # seconds that a server may take for an answer without being busy
 SMALLEST_CHUNK = 4096
 
@@ -46,6 +47,10 @@ class Flow:
     fastest: float = field(default=float("inf"))
     _measured: int = 0
     _slow: int = 0
+
+    def expect(self, round_trip: float) -> None:
+        """Begin with what the way holds if it is as fast as hoped: doubling up to there takes several round trips."""
+        self.limit = max(self.limit, min(int(round_trip * HOPED), MAX_FLOW))
 
     def heard(self, seconds: float, size: int) -> None:
         """An answer of ``size`` bytes came ``seconds`` after its request."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -126,11 +127,13 @@ class Sftp(Exchange):
             name = reader.string()
             self.extensions[name] = reader.string()
         if b"limits@openssh.com" in self.extensions:
+            asked = time.monotonic()
             try:
                 limits = self.wait_for(self._extended(b"limits@openssh.com")).expect(Kind.EXTENDED_REPLY)
                 _, reads, writes, _ = (limits.long() for _ in range(4))
             except SftpError:
                 return
+            self.flow.expect(time.monotonic() - asked)
             self.read_chunk = min(BEST_CHUNK, reads) or BEST_CHUNK  # 0 is "no limit"
             self.write_chunk = min(BEST_CHUNK, writes) or BEST_CHUNK
 

@@ -222,6 +222,18 @@ def test_more_reads_are_under_way_while_answers_are_as_quick_as_the_first() -> N
     assert flow.limit == FIRST_FLOW
 
 
+def test_a_way_that_is_long_begins_with_more_reads_under_way() -> None:
+    flow = Flow()
+    flow.expect(0.001)
+    assert flow.limit == FIRST_FLOW
+    flow.expect(0.1)
+    assert FIRST_FLOW < flow.limit < MAX_FLOW
+    flow.expect(3600)
+    assert flow.limit == MAX_FLOW
+    flow.expect(0.001)
+    assert flow.limit == MAX_FLOW
+
+
 @pytest.mark.parametrize("piece", [b"", b"x" * 2000])
 def test_an_answer_of_an_impossible_length_is_refused(piece: bytes) -> None:
     class Liar(Scripted):
