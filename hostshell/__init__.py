@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from hostshell.core.model import Get, Host, HostKeyPolicy, Job, Login, Ping, Put, Run, Secret
     from hostshell.core.settings import Settings
     from hostshell.core.targets import Targets
-    from hostshell.core.turns import NewKey, OpenConnection
+    from hostshell.core.traffic import OpenConnection
+    from hostshell.core.turns import NewKey
     from hostshell.session import Session
 
 __version__ = "0.1.0"
@@ -70,7 +71,8 @@ _ROOMS = {
     "hostshell.core.model": "Get Host HostKeyPolicy Job Login Ping Put Run Secret",
     "hostshell.core.settings": "Settings",
     "hostshell.core.targets": "Targets",
-    "hostshell.core.turns": "NewKey OpenConnection",
+    "hostshell.core.traffic": "OpenConnection",
+    "hostshell.core.turns": "NewKey",
     "hostshell.session": "Session",
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names.split()}

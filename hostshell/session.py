@@ -20,7 +20,8 @@ from hostshell.core.names import fold
 from hostshell.core.recent import LastCommand, WithLast
 from hostshell.core.settings import Settings
 from hostshell.core.targets import Targets, resolve
-from hostshell.core.turns import Glanced, Note, OpenConnection, Opened, PasswordRefused
+from hostshell.core.traffic import Glanced, OpenConnection, Opened
+from hostshell.core.turns import Note, PasswordRefused
 from hostshell.engine.attach import Keyboard
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.engine.questions import AskKeys, AskPrompts

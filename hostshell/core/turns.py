@@ -1,4 +1,6 @@
-"""What the scheduler, the pool and the workers say to each other: reports, orders and wishes, as plain picklable data.
+"""What the scheduler hears and what it wants done: reports and actions, as plain picklable data.
+
+What the pool and its workers say past it is in `core.traffic`, which nothing here may need.
 
 A turn is one host's part of one job, from its connect on. Turn numbers are never used twice, so that news of a turn
 that has been given up can be told from news of the one that followed it.
@@ -8,10 +10,9 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-from hostshell.core.events import CopyCounts, Event, Failure, Status, Stream
+from hostshell.core.events import CopyCounts, Event, Failure, Status
 from hostshell.core.model import Host, Job, Secret, Task
 from hostshell.core.records import dataclass
-from hostshell.core.steps import Step
 
 HaltReason: TypeAlias = Literal["cancelled", "timeout", "connect"]
 
@@ -170,150 +171,6 @@ Report: TypeAlias = (
 )
 
 
-# --- bulk: goes past the scheduler, straight into the stream of events ---
-
-
-@dataclass(frozen=True, slots=True)
-class Printed:
-    """A piece of a turn's output, as it came."""
-
-    turn: int
-    stream: Stream
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A turn's copy has moved on."""
-
-    turn: int
-    path: str
-    bytes: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Stepped:
-    """A turn that examines its host has taken a step."""
-
-    turn: int
-    step: Step
-
-
-# --- a terminal: between whoever owns it and the worker, past the scheduler ---
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A `Connect` turn has its session: from here on what is typed goes to the host."""
-
-    turn: int
-
-
-@dataclass(frozen=True, slots=True)
-class Input:
-    """To a worker: the person typed this."""
-
-    turn: int
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Resize:
-    """To a worker: the person's terminal has another size now."""
-
-    turn: int
-    rows: int
-    columns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Took:
-    """So many bytes of input have gone to the host."""
-
-    turn: int
-    size: int
-
-
-# --- warm connections: between the pool and its workers alone, for no job changes them ---
-
-
-@dataclass(frozen=True, slots=True)
-class Keep:
-    """To a worker: close connections that nobody has used for ``longest`` seconds. None: however long that is."""
-
-    longest: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """To a worker: say which connections are open to ``hosts`` (None: all); with ``close``, close those not in use."""
-
-    number: int
-    hosts: frozenset[str] | None
-    close: bool
-
-
-@dataclass(frozen=True, slots=True)
-class OpenConnection:
-    """A connection that is open: since when nobody uses it, in seconds, or whether a command is under way on it.
-
-    ``via``: the jump hosts that it goes through, in order.
-    """
-
-    host: str
-    user: str
-    address: str
-    port: int
-    idle: float
-    busy: bool
-    via: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Surveyed:
-    """A worker's answer to the `Survey` of that number: what was open before it closed any."""
-
-    number: int
-    connections: tuple[OpenConnection, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Glance:
-    """To a worker: which names begin with ``begun`` in a ``directory`` of hosts whose connections are open?
-
-    Asked of the first ``most`` of ``hosts`` that have one which nobody uses; none is opened for it. ``{host}`` in the
-    directory stands for the host's name.
-    """
-
-    number: int
-    hosts: tuple[str, ...]
-    directory: str
-    begun: str
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Glancing:
-    """A worker's first answer to the `Glance` of that number: the hosts that it asks."""
-
-    number: int
-    hosts: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Glanced:
-    """What stands in the directory on one of them: names, and whether each is a directory; ``whole``: all of them.
-
-    None where the host did not say.
-    """
-
-    number: int
-    host: str
-    names: tuple[tuple[str, bool], ...] | None = None
-    whole: bool = True
-
-
 # --- actions: what the scheduler wants done ---
 
 
@@ -352,16 +209,6 @@ class AskSecret:
 
     key: str
     question: str
-
-
-@dataclass(frozen=True, slots=True)
-class Forget:
-    """To a worker: close every connection and forget loaded keys, because the inventory was read again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Quit:
-    """To a worker: end."""
 
 
 @dataclass(frozen=True, slots=True)

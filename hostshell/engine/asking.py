@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping
 
-from hostshell.core.turns import Glance, Glanced, Glancing, OpenConnection, Survey, Surveyed
+from hostshell.core.traffic import Glance, Glanced, Glancing, OpenConnection, Survey, Surveyed
 
 SURVEY_PATIENCE = 2.0  # seconds for a worker to say which connections it has
 GLANCE_PATIENCE = 1.5  # seconds for hosts to say what is in a directory; they themselves take no longer than 1.2

@@ -9,7 +9,7 @@ import selectors
 from collections.abc import Callable
 from typing import Protocol
 
-from hostshell.core.turns import Input, Resize
+from hostshell.core.traffic import Input, Resize
 
 MOST_WAITING = 64 * 1024  # bytes typed (or pasted) that the host has not taken yet
 

@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection as Pipe
 
-from hostshell.core.turns import Glanced, Glancing, Moved, Opened, Printed, Report, Stepped, Surveyed, Took
+from hostshell.core.traffic import Glanced, Glancing, Moved, Opened, Printed, Stepped, Surveyed, Took
+from hostshell.core.turns import Report
 
 OUTBOX = 256 * 1024  # bytes of output that wait for a slow reader; beyond that the hosts wait
 

@@ -21,6 +21,20 @@ from hostshell.core.events import Event, Examined, Progress, Stream, Summary
 from hostshell.core.model import Job
 from hostshell.core.records import dataclass
 from hostshell.core.scheduler import Scheduler
+from hostshell.core.traffic import (
+    Forget,
+    Glanced,
+    Glancing,
+    Keep,
+    Moved,
+    OpenConnection,
+    Opened,
+    Printed,
+    Quit,
+    Stepped,
+    Surveyed,
+    Took,
+)
 from hostshell.core.turns import (
     Action,
     AskSecret,
@@ -28,30 +42,18 @@ from hostshell.core.turns import (
     Cancel,
     Died,
     Emit,
-    Forget,
-    Glanced,
-    Glancing,
     Halt,
     Inquire,
-    Keep,
     Kill,
-    Moved,
     Note,
-    OpenConnection,
-    Opened,
     PasswordRefused,
-    Printed,
     Question,
-    Quit,
     Replace,
     Report,
-    Stepped,
     Submit,
     Supply,
-    Surveyed,
     Tell,
     Tick,
-    Took,
 )
 from hostshell.engine import process
 from hostshell.engine.asking import Asking

@@ -120,7 +120,7 @@ def prepare() -> None:
         if isinstance(context(), multiprocessing.context.ForkServerContext):
             fork = forked.may_fork()
             if fork:
-                from hostshell.core import turns  # noqa: F401  # both need it
+                from hostshell.core import traffic, turns  # noqa: F401  # both need them
 
                 forked.no_tracker()
             else:

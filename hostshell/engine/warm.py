@@ -17,7 +17,7 @@ from itertools import islice
 from typing import TypeAlias
 
 from hostshell.core.model import Host, login_of
-from hostshell.core.turns import OpenConnection
+from hostshell.core.traffic import OpenConnection
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.stopping import Stopper
 

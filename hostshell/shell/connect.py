@@ -19,7 +19,8 @@ from hostshell.core.invocations import ConnectHost
 from hostshell.core.model import Connect
 from hostshell.core.names import fold
 from hostshell.core.targets import Targets
-from hostshell.core.turns import Note, Opened
+from hostshell.core.traffic import Opened
+from hostshell.core.turns import Note
 from hostshell.engine.pool import Chunk
 from hostshell.session import Session
 from hostshell.shell import ttymodes

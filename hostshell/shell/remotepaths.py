@@ -14,7 +14,7 @@ from typing import TypeAlias
 from hostshell.core.model import HOST_FIELD
 from hostshell.core.records import dataclass
 from hostshell.core.targets import Targets
-from hostshell.core.turns import Glanced
+from hostshell.core.traffic import Glanced
 
 FRESH = 5.0  # seconds for which an answer counts
 MOST_KEPT = 32  # directories

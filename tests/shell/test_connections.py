@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.targets import Targets
-from hostshell.core.turns import OpenConnection
+from hostshell.core.traffic import OpenConnection
 from hostshell.shell import answers
 from tests.shell.test_commands import INVENTORY, Desk, NoPool
 

@@ -11,7 +11,7 @@ from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
 
 from hostshell.core.targets import Targets
-from hostshell.core.turns import Glanced
+from hostshell.core.traffic import Glanced
 from hostshell.shell.complete import HostshellCompleter
 from hostshell.shell.remotepaths import FRESH, RemotePaths
 from tests.shell.test_complete import FLEET

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.targets import Targets
-from hostshell.core.turns import Glanced
+from hostshell.core.traffic import Glanced
 from hostshell.session import Session
 from hostshell.ssh.glance import MOST_NAMES
 from tests.support.accounts import Account
