@@ -100,7 +100,8 @@ def _parser() -> argparse.ArgumentParser:
         dest="sources",
         metavar="SOURCE",
         action="append",
-        help="hosts.ini, an inventory of Ansible, a program that prints one, a list of hosts, or - for standard input; "
+        help="hosts.ini, an inventory of Ansible, a program that prints one, a list of hosts, "
+        "ssh for those of ~/.ssh/config, or - for standard input; "
         "repeatable, later wins",
     )
     parser.add_argument(

@@ -63,14 +63,14 @@ class Session:
         ssh_config: str | None = None,
     ) -> None:
         self._paths: list[str] = []
+        self._ssh = SshConfig(ssh_config)
         if inventory is None:
             self.inventory = Inventory.empty()
         elif isinstance(inventory, Inventory):
             self.inventory = inventory
         else:
             self._paths = [inventory] if isinstance(inventory, str) else list(inventory)
-            self.inventory = load(self._paths)
-        self._ssh = SshConfig(ssh_config)
+            self.inventory = load(self._paths, self._ssh)
         self.inventory.lay_over(self._ssh)
         self.settings = Settings()
         self.defaults = Targets()
@@ -110,8 +110,8 @@ class Session:
 
         When the inventory cannot be read, the error is raised and everything stays as it was.
         """
-        inventory = load(self._paths) if self._paths else self.inventory
         ssh = self._ssh.again()
+        inventory = load(self._paths, ssh) if self._paths else self.inventory
         inventory.lay_over(ssh)
         self.inventory, self._ssh = inventory, ssh
         self._logins.forget()

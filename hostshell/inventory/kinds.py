@@ -11,7 +11,7 @@ from typing import Final, Literal, TypeAlias
 from hostshell.core.names import is_ipv6
 from hostshell.inventory.ansible.ini import SECTION
 
-Kind: TypeAlias = Literal["own", "list", "ini", "yaml", "json"]
+Kind: TypeAlias = Literal["own", "list", "ini", "yaml", "json", "ssh"]
 
 WORDS: Final[dict[Kind, str]] = {
     "own": "hosts.ini",
@@ -19,7 +19,9 @@ WORDS: Final[dict[Kind, str]] = {
     "ini": "Ansible INI",
     "yaml": "Ansible YAML",
     "json": "Ansible JSON",
+    "ssh": "ssh_config",
 }
+SSH_HOSTS: Final = "ssh"  # what names the hosts of ssh_config; a file of that name is ./ssh
 VAULT_MARK: Final = "$ANSIBLE_VAULT;"
 
 _ENDINGS: Final[dict[str, Kind]] = {".yml": "yaml", ".yaml": "yaml", ".json": "json"}

@@ -27,10 +27,11 @@ from hostshell.inventory.files import (
     read_standard_input,
     why_unsafe,
 )
-from hostshell.inventory.kinds import VAULT_MARK, WORDS, Kind, kind_of
+from hostshell.inventory.kinds import SSH_HOSTS, VAULT_MARK, WORDS, Kind, kind_of
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.notes import Note, Source
 from hostshell.inventory.sections import FileSections, HostSection, read
+from hostshell.inventory.sshconfig.config import SshConfig
 
 VARIABLE = "HOSTSHELL_INVENTORY"
 NAME = "hosts.ini"
@@ -40,15 +41,16 @@ _NOT_HOSTS = (folders.GROUP_VARS, folders.HOST_VARS, "vars_plugins")
 _IGNORED = (".pyc", ".pyo", ".swp", ".bak", "~", ".rpm", ".md", ".txt", ".rst", ".orig", ".cfg", ".retry")
 
 
-def load(paths: Sequence[str]) -> Inventory:
+def load(paths: Sequence[str], ssh: SshConfig | None = None) -> Inventory:
     """The inventory that the sources make together, later ones over earlier ones.
 
     Each is a path (it may start with ``~``) of a file of any kind, of a program or of a folder of such; ``-`` for
-    standard input; or hosts separated by commas, as in ``h1,h2`` or ``h1,``. Raises `InventoryError` for what cannot be
-    read, is no inventory, holds a password that others can read, and for sources that name no host at all.
+    standard input; ``ssh`` for the hosts that ``ssh`` (None: the usual ssh_config) names; or hosts separated by commas,
+    as in ``h1,h2`` or ``h1,``. Raises `InventoryError` for what cannot be read, is no inventory, holds a password that
+    others can read, and for sources that name no host at all.
     """
     with _collector_paused():
-        files, reports = _laid([part for path in paths for part in _parts(path)])
+        files, reports = _laid([part for path in paths for part in _parts(path, ssh)])
         inventory = Inventory(files, reports)
     if not inventory.host_names:
         hint = "" if any(report.kind != WORDS["own"] for report in reports) else "give it a section such as [host:h1]"
@@ -65,6 +67,8 @@ def find(environ: Mapping[str, str], cwd: str) -> str | None:
     home = environ.get("HOME", "")
     named = environ.get(VARIABLE, "")
     if named:
+        if named == SSH_HOSTS:
+            return named
         path = home + named[1:] if home and (named == "~" or named.startswith("~/")) else named
         if not Path(cwd, path).exists():
             raise InventoryError(f"${VARIABLE} names {clean(named)}, and there is no such file", f"unset {VARIABLE}")
@@ -111,9 +115,15 @@ class _Part:
     notes: tuple[Note, ...] = ()
 
 
-def _parts(path: str) -> Iterator[_Part]:
+def _parts(path: str, ssh: SshConfig | None) -> Iterator[_Part]:
     if path == STANDARD_INPUT:
         yield _part(read_standard_input(), "", beside=False)
+        return
+    if path == SSH_HOSTS:
+        from hostshell.inventory.sshconfig import hosts
+
+        found, notes = hosts.read((ssh or SshConfig()).sections)
+        yield _Part(Content("", path, "", 0), WORDS["ssh"], found, notes=notes)
         return
     try:
         opened = os.path.expanduser(path)

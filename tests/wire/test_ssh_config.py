@@ -98,3 +98,28 @@ def test_reload_reads_it_again(home: Path, sshd: Sshd, accounts: list[Account], 
         session.reload()
         said = [event.data for event in session.run("echo hello", hosts=target) if isinstance(event, Output)]
     assert said == ["hello"]
+
+
+def test_the_hosts_of_the_configuration_are_an_inventory(
+    home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    text = config(sshd, accounts[0], client_key, "web1 web2") + "Host *.example.net\n  User nobody\n"
+    (home / ".ssh" / "config").write_text(text)
+    (home / ".ssh" / "config").chmod(0o600)
+    usual = {"HOSTSHELL_SSH_CONFIG": "~/.ssh/config"}
+    done = hostshell(home, "-i", "ssh", "batch_run", "-a", "-cmd", "echo hello", **usual)
+    assert (sorted(done.stdout.splitlines()), done.returncode) == (["web1: hello", "web2: hello"], 0), done.stderr
+    # -F names another file for both: who there is, and how each is reached
+    (home / "other").write_text(config(sshd, accounts[0], client_key, "alone"))
+    done = hostshell(home, "-F", "other", "-i", "ssh", "batch_run", "-a", "-cmd", "echo hello", **usual)
+    assert (done.stdout, done.returncode) == ("alone: hello\n", 0), done.stderr
+
+
+def test_reload_finds_new_hosts_of_the_configuration(home: Path) -> None:
+    named = home / "other"
+    named.write_text("Host a\n")
+    with Session("ssh", ssh_config=str(named)) as session:
+        named.write_text("Host a b\n  Port 2222\n")
+        session.reload()
+        assert list(session.inventory.host_names) == ["a", "b"]
+        assert session.inventory.host("b").port == 2222

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hostshell.core.errors import InventoryError
@@ -15,7 +15,7 @@ from hostshell.core.errors import InventoryError
 if TYPE_CHECKING:
     from hostshell.inventory.sshconfig.answer import Answer
     from hostshell.inventory.sshconfig.choose import Asked, Choosing, Names
-    from hostshell.inventory.sshconfig.files import Surroundings
+    from hostshell.inventory.sshconfig.files import Section, Surroundings
 
 VARIABLE = "HOSTSHELL_SSH_CONFIG"
 NONE = "none"
@@ -36,6 +36,7 @@ class SshConfig:
         self._named = named if named is not None else self._environ.get(VARIABLE) or None
         self._system = system
         self._choosing: Choosing | None = None
+        self._sections: Sequence[Section] = ()
         self._around: Surroundings | None = None
         self._read = False
         self._ran: dict[str, bool] = {}
@@ -51,6 +52,12 @@ class SshConfig:
         """Whether there is nothing in it that could say something of a host. Reads it."""
         self._load()
         return self._choosing is None
+
+    @property
+    def sections(self) -> Sequence[Section]:
+        """All that was read, in order; nothing where there is no configuration. Raises `InventoryError`."""
+        self._load()
+        return self._sections
 
     @property
     def work(self) -> Mapping[str, int]:
@@ -99,6 +106,7 @@ class SshConfig:
 
         around = Surroundings(home, self._environ)
         sections = read_standard(around, self._system) if self._named is None else read_named(self._named, around)
+        self._sections = sections
         if any(section.items for section in sections):
             self._choosing = Choosing(sections, canonical)
         self._around = around
