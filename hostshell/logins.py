@@ -113,12 +113,12 @@ class Logins:
         connect_timeout: float | None = None,
         login: Login = NOTHING_SAID,
         *,
-        sudo: bool = False,
+        sudo: bool | None = None,
     ) -> Host:
         """Everything that it takes to log in to ``name``. Raises `TargetError` and `SecretError`.
 
         ``connect_timeout`` (seconds) and ``login`` (as `asked` gives it) beat the inventory. ``sudo``: its password is
-        wanted too, where the inventory says where it is.
+        wanted too, where the inventory says where it is (False: on hosts whose settings say sudo; None: on none).
         """
         host = inventory.host(name)
         if login != NOTHING_SAID:
@@ -128,7 +128,7 @@ class Logins:
         return replace(host, jump=way) if way else host
 
     def _ready(
-        self, host: Host, connect_timeout: float | None, password: Secret | None = None, *, sudo: bool = False
+        self, host: Host, connect_timeout: float | None, password: Secret | None = None, *, sudo: bool | None = None
     ) -> Host:
         """One host, or one jump host on the way to it. ``password`` is one that was given for this job."""
         name, passphrase = host.name, None
@@ -145,7 +145,7 @@ class Logins:
             found = self._of_key(path, host, needed=False)
             opened += [(path, found)] if found is not None else []
         sudo_password = None
-        if host.sudo_password_from is not None and (sudo or host.sudo):
+        if host.sudo_password_from is not None and sudo is not None and (sudo or host.sudo):
             sudo_password = self._secret(host.sudo_password_from, "sudo password", name)
         return replace(
             host,

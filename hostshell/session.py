@@ -216,7 +216,7 @@ class Session:
         limit = connect_timeout if connect_timeout is not None else self.settings.connect_timeout
         self._logins.new_job()
         login = self._logins.asked(check_key(login))
-        sudo = isinstance(task, Run) and task.sudo
+        sudo = task.sudo if isinstance(task, Run) else None  # nothing else needs its password
         self._jobs += 1
         return Job(
             hosts=tuple(self._logins.host(self.inventory, name, limit, login, sudo=sudo) for name in names),

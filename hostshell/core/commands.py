@@ -347,15 +347,16 @@ COMMANDS: tuple[Command, ...] = (
         (
             *_TARGETS,
             *_LOGIN,
-            Option(("--sudo",), "flag", "try sudo as well, without a password; a host may log that"),
+            Option(("--sudo",), "flag", "try sudo on hosts without `sudo = yes` too; a host may log that"),
             *_LIMITS,
             _JSON,
         ),
         "targets",
         examples=("doctor -a", "doctor -g web_clusters --sudo", "doctor h1,h2 --connect-timeout 3"),
         notes="It logs in anew, step by step: settings, name, port, banner, key exchange, host key, login, session, "
-        "command, SFTP. For each host that does not work it shows the steps with their times, the first that went "
-        f"wrong, and what to do; hosts that work are one line. {_DEFAULTS}",
+        "command, SFTP, and sudo (without a password) where the inventory says `sudo = yes`. For each host that does "
+        "not work it shows the steps with their times, the first that went wrong, and what to do; hosts that work are "
+        f"one line. {_DEFAULTS}",
     ),
     Command(
         "connect",

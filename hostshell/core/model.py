@@ -326,7 +326,10 @@ class Connect:
 
 @dataclass(frozen=True, slots=True)
 class Examine:
-    """Log in anew, step by step, and look whether commands and copies work; with ``sudo`` also whether that does."""
+    """Log in anew, step by step, and look whether commands and copies work; with ``sudo`` also whether that does.
+
+    Where a host's own settings say sudo it is looked at in any case.
+    """
 
     sudo: bool = False
 

@@ -44,4 +44,5 @@ def examine(
     except ConnectFailed as error:
         error.failure = advise(error.failure, steps, host)
         raise
-    return Examination(connection, trace, stopped, host.connect_timeout).run(task)
+    sudo = task.sudo or host.sudo  # where commands go through it, it belongs to what has to work
+    return Examination(connection, trace, stopped, host.connect_timeout).run(host.sudo_user or "root" if sudo else None)

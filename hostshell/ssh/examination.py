@@ -12,13 +12,14 @@ import stat
 import threading
 import time
 from pathlib import Path
+from shlex import quote
 
 from hostshell.core import diagnosis
 from hostshell.core.clean import clean
 from hostshell.core.encodings import encode
 from hostshell.core.events import Failure, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.model import Examine, Host
+from hostshell.core.model import Host
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
@@ -106,13 +107,16 @@ class Examination:
         self._stopped = stopped
         self._patience = patience
 
-    def run(self, task: Examine) -> Failure | None:
-        """The first thing that is wrong, or None. Raises `LinkLost` and `TurnStopped`."""
+    def run(self, sudo: str | None) -> Failure | None:
+        """The first thing that is wrong, or None. ``sudo``: whose rights it is to give, None to leave it alone.
+
+        Raises `LinkLost` and `TurnStopped`.
+        """
         for step in (self._session, self._command, self._sftp):
             failure = step()
             if failure is not None:
                 return failure
-        return self._sudo() if task.sudo else None
+        return self._sudo(sudo) if sudo is not None else None
 
     def _session(self) -> Failure | None:
         with self._trace.step("session") as step:
@@ -174,9 +178,9 @@ class Examination:
             sftp.close()
         return None
 
-    def _sudo(self) -> Failure | None:
+    def _sudo(self, user: str) -> Failure | None:
         with self._trace.step("sudo") as step:
-            ending, output = self._execute("sudo -n true", step)
+            ending, output = self._execute("sudo -n true" if user == "root" else f"sudo -n -u {quote(user)} true", step)
             if ending is None:
                 return None if self._stopped() else _failed(step, _no_end(self._patience))
             text = output.lower()

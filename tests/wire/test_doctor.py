@@ -377,6 +377,20 @@ def test_sudo(
     assert wanted in (found.error.message or str(found.last.facts["sudo"]))
 
 
+def test_sudo_is_looked_at_where_the_settings_say_it(
+    tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key
+) -> None:
+    forced = with_sudo(tmp_path, 'echo "sudo: no $*" >&2; exit 1')
+    with own_sshd(
+        tmp_path, accounts[0], client_key, ForceCommand=forced, Subsystem="sftp /usr/lib/openssh/sftp-server"
+    ) as server:
+        section = host_section("h1", server, accounts[0], client_key)
+        more = "sudo = yes\nsudo_user = www\nsudo_password_from = ask\n"  # nobody is asked: it is tried without
+        found = look(tmp_path, section.rstrip("\n") + "\n" + more, server.known_hosts_line)
+    assert (found.last.name, found.finished.status, found.error.kind) == ("sudo", "failed", "sudo")
+    assert found.error.message == "sudo refuses: sudo: no -n -u www true"
+
+
 # --- jump hosts ---
 
 
