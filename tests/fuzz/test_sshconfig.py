@@ -15,7 +15,7 @@ from hostshell.inventory.sshconfig.keywords import READERS
 from hostshell.inventory.sshconfig.lexer import words
 from hostshell.inventory.sshconfig.parse import HostLine, IncludeLine, MatchLine, parse
 from hostshell.inventory.sshconfig.patterns import in_list
-from hostshell.inventory.sshlayer import fields, lay, proxy
+from hostshell.inventory.sshlayer import fields, lay
 from tests.fuzz.effort import effort
 
 AROUND = Surroundings("/home/me", {"SET": "value", "HOME": "/home/me"})
@@ -47,7 +47,7 @@ def test_any_text_gives_an_answer_or_one_error_with_its_place(text: str, name: s
         answer = Answer(asked, Choosing(sections(text), canonical).choose(asked), AROUND)
         lay({}, answer, ())
         fields(answer)
-        proxy(answer, allowed=True)
+        answer.proxy_command()
         for row in answer.rows():
             assert isinstance(row.text, str)
     except InventoryError as error:
