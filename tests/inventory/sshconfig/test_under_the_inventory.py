@@ -251,3 +251,11 @@ def test_ten_thousand_hosts_cost_one_answer_for_each_way_in_which_sections_hold(
         inventory.host(name)
     assert inventory._ssh is not None
     assert inventory._ssh.work == {"compiled": 102, "matched": 10_099, "assembled": 100}
+
+
+@pytest.mark.parametrize("jump", ["none", "bastion"])
+def test_a_jump_of_the_inventory_takes_the_place_of_proxycommand(tmp_path: Path, jump: str) -> None:
+    ini = f"[host:a]\njump = {jump}\n[host:b]\n"
+    inventory = laid(tmp_path, "Host a b\n  ProxyCommand nc %h %p\n", ini)
+    assert (inventory.host("a").proxy_command, inventory.host("a").unusable) == (None, None)
+    assert inventory.host("b").unusable is not None
