@@ -21,6 +21,12 @@ _known: OrderedDict[_Key, bytes] = OrderedDict()
 _busy: dict[_Key, threading.Event] = {}
 
 
+def known(info: os.stat_result) -> bytes | None:
+    """The digest of a file that was read before and has not changed since; ``info`` was got just now."""
+    with _lock:
+        return _known.get(_key(info))
+
+
 def of_path(path: bytes, stopped: Callable[[], bool], *, follow: bool = True) -> bytes | None:
     """The digest of a regular file; None where it cannot be read, or once ``stopped``."""
     try:
@@ -39,7 +45,7 @@ def of_descriptor(descriptor: int, stopped: Callable[[], bool]) -> bytes | None:
         info = os.fstat(descriptor)
         if not stat.S_ISREG(info.st_mode):
             return None
-        key = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns)
+        key = _key(info)
         while True:
             with _lock:
                 if key in _known:
@@ -64,6 +70,10 @@ def of_descriptor(descriptor: int, stopped: Callable[[], bool]) -> bytes | None:
     except OSError:
         return None
     return None if digest is None else digest.digest()
+
+
+def _key(info: os.stat_result) -> _Key:
+    return info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns, info.st_ctime_ns
 
 
 def start_of(descriptor: int, size: int, stopped: Callable[[], bool]) -> hashlib._Hash | None:

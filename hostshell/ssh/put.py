@@ -232,6 +232,8 @@ class Putting:
 
     def _pair(self, item: Item) -> comparing.Pair:
         def digest() -> bytes | None:
+            if not item.follow and (known := localdigests.known(item.info)) is not None:
+                return known
             return localdigests.of_path(item.source, lambda: self._files.stopping, follow=item.follow)
 
         there = None if item.existing is None else item.existing.mtime
