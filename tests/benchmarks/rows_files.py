@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from tests.benchmarks import findings
 from tests.benchmarks.distance import Distance
 from tests.benchmarks.fleet import KEY, Fleet
 from tests.benchmarks.kept import Prompt
@@ -246,6 +247,7 @@ def put_many(stage: Stage) -> Iterator[Work]:
                 "scp and the first hostshell are whole commands. The other two are lines at a prompt whose connection "
                 "is open, so that what is compared is the copy; again: every file is held against the host's by its "
                 "SHA-256.",
+                findings.MANY_FILES,
             ),
         )
         shutil.rmtree(stage.folder / "many")
