@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from hostshell.core.model import Get, Put
+from hostshell.ssh.plan import Refused
 from hostshell.ssh.remotefiles import RemoteFiles
 
 BY_TIME = "size and time"
@@ -22,6 +24,24 @@ class Pair:
     local: Callable[[], bytes | None]
     remote_time: int | None
     local_time: int
+
+
+def cannot_verify() -> Refused:
+    """What is to be said where --verify was asked for and the host computes no digest."""
+    return Refused(
+        "copied, but it could not be verified: the host computes no SHA-256",
+        "it has no sha256sum, shasum, sha256 or openssl, or runs no command for this login (or none beside the copy: "
+        "MaxSessions)",
+    )
+
+
+def differs(what: str, task: Put | Get, *, replaced: bool) -> Refused:
+    """A digest that does not fit, seen after the new file has got its name. ``replaced``: an old file stood there."""
+    if not replaced:
+        return Refused(f"{what}; it has its name already", "copy it again, or remove it")
+    if task.backup:
+        return Refused(f"{what}; it has replaced the old file, which --backup kept beside it")
+    return Refused(f"{what}; it has replaced the old file", "copy it again; --backup keeps the old file beside the new")
 
 
 async def same(files: RemoteFiles, pairs: Sequence[Pair]) -> tuple[list[bool], str]:

@@ -29,6 +29,10 @@ _FIND = (
     "if command -v ${t%% *} >/dev/null 2>&1; then "
 )
 _MANY = f"sh -c '{_FIND}echo $t; exec xargs -0 $t 2>/dev/null; fi; done; exit 127'"
+# a line for each name, in order: what tools print of names with a newline in them differs, so they get no name
+_ODD = (
+    f'sh -c \'{_FIND}echo $t; exec xargs -0 -n 1 sh -c "$t <\\"\\$0\\" || echo none" 2>/dev/null; fi; done; exit 127\''
+)
 # the size is a number of ours, the name comes over standard input
 _START = f"sh -c '{_FIND}echo $t; xargs -0 head -c SIZE 2>/dev/null | $t; exit 0; fi; done; exit 127'"
 
@@ -48,7 +52,7 @@ def of_files(
 
     ``meanwhile`` is called once, while the host is at work. Raises `SftpStopped`.
     """
-    asked = {_literal(path): path for path in paths if _safe(path)}
+    asked = {_literal(path): path for path in paths if not _odd(path)}
     names = b"".join(name + b"\0" for name in asked)
     answer = _call(connection, _MANY, names, stopped, meanwhile, len(names) + MOST * (len(asked) + 1))
     if answer is None:
@@ -56,11 +60,28 @@ def of_files(
     tool, *lines = answer.split(b"\n")
     found: dict[bytes, bytes] = {}
     for line in lines:
+        escaped = line.startswith(b"\\")  # GNU's way for a name with a backslash, which it doubles; others leave it
+        line = line[1:] if escaped else line
+        name = line[_HEX:].lstrip(b" *")
         digest = _digest(line)
-        path = asked.get(line[_HEX:].lstrip(b" *"))
+        path = asked.get(name.replace(b"\\\\", b"\\") if escaped else name)
         if digest is not None and path is not None:
             found[path] = digest
+    odd = [path for path in paths if _odd(path)]
+    if odd:
+        found |= _of_odd_names(connection, odd, stopped)
     return Digests(_tool(tool), found)
+
+
+def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], stopped: Callable[[], bool]) -> dict[bytes, bytes]:
+    """As `of_files`, for names that no line can hold."""
+    names = b"".join(_literal(path) + b"\0" for path in paths)
+    answer = _call(connection, _ODD, names, stopped, lambda: None, MOST * (len(paths) + 1))
+    lines = [] if answer is None else answer.split(b"\n")[1:-1]
+    if len(lines) != len(paths):
+        return {}
+    digests = {path: _digest(line) for path, line in zip(paths, lines, strict=True)}
+    return {path: digest for path, digest in digests.items() if digest is not None}
 
 
 def of_start(connection: OpensSessions, path: bytes, size: int, stopped: Callable[[], bool]) -> bytes | None:
@@ -76,9 +97,9 @@ def _literal(path: bytes) -> bytes:
     return path if path.startswith(b"/") else b"./" + path
 
 
-def _safe(path: bytes) -> bool:
-    """Whether the tool's line names the file as it is: with these in its name, tools write it in ways of their own."""
-    return not any(byte in path for byte in (b"\n", b"\\", b"\r"))
+def _odd(path: bytes) -> bool:
+    """Whether no line can name the file: with these in its name, tools write it in ways of their own."""
+    return b"\n" in path or b"\r" in path
 
 
 def _digest(line: bytes) -> bytes | None:

@@ -267,14 +267,14 @@ class Getting:
 
             digests = await self._files.digests([one.remote for one in arrivals], read_here)
             if digests is None:
-                hint = "it has no sha256sum, shasum, sha256 or openssl, or runs no command for this login"
-                raise Refused("copied, but it could not be verified: the host computes no SHA-256", hint)
+                raise comparing.cannot_verify()
             for arrival, digest in zip(arrivals, here, strict=True):
                 found = digests.of.get(arrival.remote)
                 if found is None:
                     self._ledger.fail(arrival.name, Refused("copied, but the host could not read it to verify it"))
                 elif found != digest:
-                    self._ledger.fail(arrival.name, Refused("what came is not what is on the host's disk"))
+                    what = "what came is not what is on the host's disk"
+                    self._ledger.fail(arrival.name, comparing.differs(what, self._task, replaced=arrival.replaces))
 
     # --- trees ---
 

@@ -245,14 +245,16 @@ class Putting:
             items, self._sent = self._sent[: comparing.AT_ONCE], self._sent[comparing.AT_ONCE :]
             digests = await self._files.digests([item.target for item in items])
             if digests is None:
-                hint = "it has no sha256sum, shasum, sha256 or openssl, or runs no command for this login"
-                raise Refused("copied, but it could not be verified: the host computes no SHA-256", hint)
+                raise comparing.cannot_verify()
             for item in items:
                 found = digests.of.get(item.target)
                 if found is None:
                     self._ledger.fail(item.name, Refused("copied, but the host could not read it to verify it"))
                 elif found != item.digest:
-                    self._ledger.fail(item.name, Refused("what is on the host's disk is not what was sent"))
+                    what = "what is on the host's disk is not what was sent"
+                    self._ledger.fail(
+                        item.name, comparing.differs(what, self._task, replaced=item.existing is not None)
+                    )
 
     # --- trees ---
 

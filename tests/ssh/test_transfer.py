@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
@@ -292,41 +290,3 @@ def _as_ordinary_user(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
-
-
-# --- there and back ---
-
-_NAMES = st.text(
-    st.characters(blacklist_categories=("Cs", "Cc"), blacklist_characters="/"), min_size=1, max_size=12
-).filter(lambda name: name not in (".", "..") and len(name.encode()) < 200)
-_LEAVES = st.one_of(
-    st.binary(max_size=200).map(lambda content: ("file", content)),
-    st.integers(100_000, 600_000).map(lambda size: ("file", os.urandom(size))),
-    _NAMES.map(lambda text: ("link", text)),
-)
-_TREES = st.recursive(_LEAVES, lambda inner: st.dictionaries(_NAMES, inner, max_size=4), max_leaves=8)
-
-
-def _build(path: Path, tree: object) -> None:
-    match tree:
-        case dict():
-            path.mkdir()
-            for name, below in tree.items():
-                _build(path / name, below)
-        case ("file", bytes(content)):
-            path.write_bytes(content)
-        case ("link", str(text)):
-            path.symlink_to(text)
-
-
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tree=st.dictionaries(_NAMES, _TREES, max_size=5))
-def test_a_tree_put_and_got_is_the_same(copier: Copier, tree: dict[str, object]) -> None:
-    with tempfile.TemporaryDirectory(dir=copier.here) as here:
-        copier.reports.clear()
-        source = Path(here) / "tree"
-        _build(source, tree)
-        target = f"copy-{os.path.basename(here)}"
-        copier.put(source, target)
-        copier.get(target, f"{Path(here).name}/{{host}}")
-        assert picture(Path(here) / "h1" / target) == picture(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from hostshell.core.events import Planned
 from hostshell.ssh import digests
+from hostshell.ssh.plan import MAX_DEPTH
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier
 from tests.ssh.trees import everything, make_tree, mode, names, picture
@@ -107,14 +109,15 @@ def test_without_a_tool_size_and_time_decide_and_are_named(copier: Copier, monke
 
 
 @pytest.mark.parametrize(
-    "name", ["it's", "a b", "-rf", "$(id)", "two\nlines", "back\\slash", " lead", "*star", "caf\udce9"]
+    "name",
+    ["it's", "a b", "-rf", "$(id)", "two\nlines", "cr\r", "b\\n\n", "back\\slash", " lead", "*star", "caf\udce9"],
 )
 def test_names_of_any_kind_are_compared_as_they_are(copier: Copier, name: str) -> None:
     (copier.here / name).write_text("content")
     copier.put(name, ".")
     again = copier.put(name, ".")
-    # with a newline or a backslash in it a tool writes the name in a way of its own: such a file is sent again
-    assert again.unchanged == (0 if "\n" in name or "\\" in name else 1)
+    assert again.unchanged == 1
+    copier.put(name, ".", force=True, verify=True)
     assert (copier.there / name).read_text() == "content"
 
 
@@ -149,10 +152,18 @@ def test_verify_is_content_with_an_honest_host(copier: Copier) -> None:
 def test_verify_finds_what_is_not_what_was_sent(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "_digest", lambda line: bytes(32) if line else None)
     (copier.here / "src").write_text("content")
-    with pytest.raises(TransferError, match="is not what was sent"):
+    # the new file has its name by then, and the sentence says so
+    with pytest.raises(TransferError, match="is not what was sent; it has its name already"):
         copier.put("src", "name", verify=True)
-    with pytest.raises(TransferError, match="is not what is on the host's disk"):
+    with pytest.raises(TransferError, match="is not what was sent; it has replaced the old file") as caught:
+        copier.put("src", "name", verify=True, force=True)
+    assert "--backup" in caught.value.hint
+    with pytest.raises(TransferError, match="replaced the old file, which --backup kept"):
+        copier.put("src", "name", verify=True, force=True, backup=True)
+    with pytest.raises(TransferError, match="is not what is on the host's disk; it has its name already"):
         copier.get("name", verify=True)
+    with pytest.raises(TransferError, match="replaced the old file"):
+        copier.get("name", verify=True, force=True)
 
 
 def test_backup_keeps_the_old_file_beside_the_new(copier: Copier) -> None:
@@ -252,6 +263,28 @@ def test_a_tree_deeper_than_few_descriptors_allow_comes_and_goes(copier: Copier)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert everything(copier.here / "out/h1/tree") == everything(copier.here / "tree")
     assert len(os.listdir("/dev/fd")) <= used + 2
+
+
+def test_the_deepest_tree_comes_and_goes_and_of_a_deeper_one_the_rest_is_copied(copier: Copier) -> None:
+    for name, depth in (("deep", MAX_DEPTH), ("deeper", 300)):
+        path = copier.here / name / "/".join("d" * depth)
+        path.mkdir(parents=True)
+        (path / "f").write_text("deep")
+        (copier.here / name / "f").write_text("high")
+    copier.put("deep", "deep")
+    copier.get("deep")
+    bottom = "/".join("d" * MAX_DEPTH)
+    assert (copier.here / "out/h1/deep" / bottom / "f").read_text() == "deep"
+    words = f"more than {MAX_DEPTH} directories deep.*the rest was copied"
+    with pytest.raises(TransferError, match=words):
+        copier.put("deeper", "deeper")
+    assert (copier.there / "deeper" / "f").read_text() == "high"
+    assert (copier.there / "deeper" / bottom).is_dir()
+    assert not (copier.there / "deeper" / bottom / "d").exists()
+    shutil.copytree(copier.here / "deeper", copier.there / "whole")
+    copier.get("whole", expect=words)
+    assert (copier.here / "out/h1/whole" / "f").read_text() == "high"
+    assert not (copier.here / "out/h1/whole" / bottom / "d").exists()
 
 
 def test_hundreds_of_files_and_folders_arrive_side_by_side(copier: Copier) -> None:

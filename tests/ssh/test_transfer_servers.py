@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import struct
@@ -58,6 +59,58 @@ class _LateFailure(_FromHome):
     def close(self, file_obj: object) -> None:
         super().close(file_obj)
         raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Input/output error")
+
+
+class _HalfWritten(_FromHome):
+    """Takes the first half of a file, and no more."""
+
+    def write(self, file_obj: object, offset: int, data: bytes) -> int:
+        if offset >= 500_000:
+            raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Input/output error")
+        return super().write(file_obj, offset, data)
+
+
+class _Backwards(_FromHome):
+    """Of all answers that are due, gives the last first. ``most`` is how many were turned round at once."""
+
+    most = 0
+
+    def __init__(self, channel: asyncssh.SSHServerChannel[bytes], home: Path) -> None:
+        super().__init__(channel, home)
+        self._held: list[bytes] = []
+        self._write_out = channel.write
+        channel.write = self._hold
+
+    def _hold(self, data: bytes, datatype: int | None = None) -> None:
+        assert datatype is None
+        if not self._held:
+            asyncio.get_running_loop().call_later(0.005, self._release)
+        self._held.append(data)  # one packet, and a whole one
+
+    def _release(self) -> None:
+        held, self._held = self._held, []
+        _Backwards.most = max(_Backwards.most, len(held))
+        self._write_out(b"".join(reversed(held)))
+
+
+class _ShortReads(_FromHome):
+    """Gives a third of what is asked for, as the protocol allows."""
+
+    def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        data = super().read(file_obj, offset, max(1, size // 3))
+        assert isinstance(data, bytes)
+        return data
+
+
+class _EarlyEnd(_FromHome):
+    """Says that a file is longer than it turns out to be."""
+
+    def read(self, file_obj: object, offset: int, size: int) -> bytes:
+        if offset >= 500_000:
+            return b""
+        data = super().read(file_obj, offset, min(size, 500_000 - offset))
+        assert isinstance(data, bytes)
+        return data
 
 
 class _Liar(_FromHome):
@@ -147,6 +200,7 @@ def test_a_server_that_is_not_openssh_gets_and_gives_the_same_tree(
         (_ReadOnly, "is on a read-only file system"),
         (_Talkative, r"Disk quota\^\[\[2J exceeded"),
         (_LateFailure, "Input/output error"),
+        (_HalfWritten, "Input/output error"),
     ],
 )
 def test_the_cause_of_a_refused_write_is_put_into_words(
@@ -159,6 +213,56 @@ def test_the_cause_of_a_refused_write_is_put_into_words(
         copier.put("src", "name")
     assert names(copier.there) == ["name"]
     assert (copier.there / "name").read_text() == "old"
+
+
+def test_answers_in_the_wrong_order_make_the_right_files(against: Callable[[type[_FromHome]], Copier]) -> None:
+    _Backwards.most = 0
+    copier = against(_Backwards)
+    make_tree(copier.here / "tree")
+    for name in ("big", "bigger"):
+        (copier.here / "tree" / name).write_bytes(os.urandom(2_000_001))
+    os.utime(copier.here / "tree", (1_000_000_000, 1_000_000_000))
+    copier.put("tree", "tree", verify=True)
+    sent, _Backwards.most = _Backwards.most, 0
+    copier.get("tree", verify=True)
+    assert picture(copier.here / "out" / "h1" / "tree") == picture(copier.here / "tree")
+    assert min(sent, _Backwards.most) > 2
+
+
+def test_reads_that_give_less_than_asked_for_make_the_whole_file(
+    against: Callable[[type[_FromHome]], Copier],
+) -> None:
+    copier = against(_ShortReads)
+    (copier.there / "name").write_bytes(os.urandom(1_000_001))
+    copier.get("name")
+    assert (copier.here / "out/h1/name").read_bytes() == (copier.there / "name").read_bytes()
+
+
+def test_a_file_that_ends_before_its_size_is_no_copy_and_the_old_one_stays(
+    against: Callable[[type[_FromHome]], Copier],
+) -> None:
+    copier = against(_EarlyEnd)
+    (copier.there / "name").write_bytes(os.urandom(1_000_001))
+    place = copier.here / "out" / "h1"
+    place.mkdir(parents=True)
+    (place / "name").write_text("old")
+    copier.get("name", expect="became shorter on the host")
+    assert names(place) == ["name"]
+    assert (place / "name").read_text() == "old"
+
+
+def test_a_glob_never_matches_a_name_that_a_server_makes_up(against: Callable[[type[_FromHome]], Copier]) -> None:
+    copier = against(_Liar)
+    tree = copier.there / "tree"
+    tree.mkdir()
+    for path in (tree / "good", tree / "e\x1b[2Jsc", copier.there / "x"):
+        path.write_text("yes")
+    (tree / "a").mkdir()
+    (tree / "a" / "b").write_text("no")
+    assert copier.get("tree/*").files == 1
+    assert everything(copier.here) == ["out", "out/h1", "out/h1/good"]
+    copier.get("tree/../*/[ab.]*", "none/", expect="nothing on the host matches")
+    assert everything(copier.here) == ["out", "out/h1", "out/h1/good"]
 
 
 def test_names_that_a_server_makes_up_are_refused_and_the_others_go_on(

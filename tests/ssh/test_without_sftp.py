@@ -11,19 +11,30 @@ from pathlib import Path
 
 import paramiko
 import pytest
+from hypothesis import given
 
 from hostshell.ssh.remoteshell import Said
 from hostshell.ssh.sftpwire import FAILURE, NO_SUCH_FILE, PERMISSION_DENIED
 from hostshell.ssh.shellwords import from_ls, from_stat, refused
 from hostshell.ssh.transfer import CopyStopped, TransferError
+from tests.fuzz.effort import effort
 from tests.ssh.conftest import Copier, connect, folder_of
+from tests.ssh.test_transfer_any_tree import TOPS, there_and_back
 from tests.ssh.test_transfer_options import (
     test_a_changed_mode_or_time_alone_resends_no_byte,
     test_backup_keeps_the_old_file_beside_the_new,
     test_follow_copies_what_links_point_to_and_sees_circles,
+    test_force_sends_what_is_there,
     test_globs_of_a_get_are_resolved_on_the_host_and_a_literal_name_wins,
     test_patterns_leave_out_of_trees_both_ways,
     test_several_sources_go_into_one_directory,
+    test_verify_finds_what_is_not_what_was_sent,
+)
+from tests.ssh.test_transfer_shifting import (
+    test_a_local_file_that_shrinks_while_it_is_sent_is_refused_and_the_old_one_stays,
+    test_a_remote_file_that_shrinks_while_it_is_fetched_is_refused_and_the_old_one_stays,
+    test_of_a_local_file_that_grows_what_it_was_at_first_is_sent,
+    test_of_a_remote_file_that_grows_what_it_was_at_first_is_fetched,
 )
 from tests.ssh.trees import everything, make_tree, mode, names, picture
 from tests.support.accounts import Account, public_folder
@@ -33,11 +44,17 @@ from tests.support.sshd import Sshd
 # these are run here too, against hosts without SFTP
 __all__ = [
     "test_a_changed_mode_or_time_alone_resends_no_byte",
+    "test_a_local_file_that_shrinks_while_it_is_sent_is_refused_and_the_old_one_stays",
+    "test_a_remote_file_that_shrinks_while_it_is_fetched_is_refused_and_the_old_one_stays",
     "test_backup_keeps_the_old_file_beside_the_new",
     "test_follow_copies_what_links_point_to_and_sees_circles",
+    "test_force_sends_what_is_there",
     "test_globs_of_a_get_are_resolved_on_the_host_and_a_literal_name_wins",
+    "test_of_a_local_file_that_grows_what_it_was_at_first_is_sent",
+    "test_of_a_remote_file_that_grows_what_it_was_at_first_is_fetched",
     "test_patterns_leave_out_of_trees_both_ways",
     "test_several_sources_go_into_one_directory",
+    "test_verify_finds_what_is_not_what_was_sent",
 ]
 
 TOOLS = (
@@ -101,6 +118,12 @@ def test_a_tree_goes_there_and_comes_back_as_it_was_and_it_is_said_how(copier: C
     if not times:
         back, wanted = ({name: (one[0], one[2]) for name, one in found.items()} for found in (back, wanted))
     assert back == wanted
+
+
+@effort(4)
+@given(tree=TOPS)
+def test_any_tree_goes_there_and_comes_back(copier: Copier, tree: tuple[str, int, object], times: bool) -> None:
+    there_and_back(copier, tree, times=times)
 
 
 def test_any_bytes_in_names_and_content(copier: Copier) -> None:

@@ -246,6 +246,30 @@ def test_the_summary_counts_what_was_sent_and_what_was_there(one: Session, tmp_p
     assert again.compared == ("sha256sum",)
 
 
+def test_a_host_that_grants_one_session_is_compared_by_size_and_time_and_cannot_be_verified(
+    tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key
+) -> None:
+    tree = tmp_path / "single"
+    tree.mkdir()
+    for name in ("x", "y"):
+        (tree / name).write_text(name * 10)
+    with Sshd(tmp_path / "sshd", options={"MaxSessions": "1"}) as server:
+        server.authorize(accounts[0], client_key.public)
+        with session_on(tmp_path, server, accounts[0], client_key, ["a"]) as session:
+            first, again = (put(session, tree, "single", ["a"]).finished["a"].copied for _ in range(2))
+            (tree / "x").write_text("X" * 10)
+            os.utime(tree / "x", (1_000_000_000, 1_000_000_000))
+            third = put(session, tree, "single", ["a"]).finished["a"].copied
+            verified = put(session, tree, "single", ["a"], force=True, verify=True)
+            run(session, "rm -r single", "a")
+    assert [one and one.files for one in (first, again, third)] == [2, 0, 1]
+    assert again is not None and again.compared == ("size and time",)
+    failure = verified.finished["a"].error
+    assert failure is not None
+    assert "could not be verified" in failure.message
+    assert "MaxSessions" in failure.hint
+
+
 def test_the_line_of_a_host_says_unchanged_or_what_would_be_done(one: Session, tmp_path: Path) -> None:
     (tmp_path / "said").write_text("content")
     lines = []
