@@ -9,11 +9,15 @@ import hashlib
 import os
 import stat
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 
 PIECE = 1024 * 1024
 KEPT = 20_000  # digests in memory, of 32 bytes each
+# seconds since its last change from which on a file is remembered: another change within one tick of the file system's
+# clock (2 s is the longest of any) would leave its times as they are
+SETTLED = 2.0
 
 _Key = tuple[int, int, int, int, int]
 _lock = threading.Lock()
@@ -27,22 +31,25 @@ def known(info: os.stat_result) -> bytes | None:
         return _known.get(_key(info))
 
 
-def of_path(path: bytes, stopped: Callable[[], bool], *, follow: bool = True) -> bytes | None:
+def of_path(
+    path: bytes, stopped: Callable[[], bool], *, follow: bool = True, clock: Callable[[], float] = time.time
+) -> bytes | None:
     """The digest of a regular file; None where it cannot be read, or once ``stopped``."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | (0 if follow else os.O_NOFOLLOW))
     except OSError:
         return None
     try:
-        return of_descriptor(descriptor, stopped)
+        return of_descriptor(descriptor, stopped, clock)
     finally:
         os.close(descriptor)
 
 
-def of_descriptor(descriptor: int, stopped: Callable[[], bool]) -> bytes | None:
-    """The same for an open file."""
+def of_descriptor(descriptor: int, stopped: Callable[[], bool], clock: Callable[[], float] = time.time) -> bytes | None:
+    """The same for an open file. ``clock`` gives the time as files are stamped with it (seconds since 1970)."""
     try:
         info = os.fstat(descriptor)
+        settled = clock() - max(info.st_ctime, info.st_mtime) > SETTLED
         if not stat.S_ISREG(info.st_mode):
             return None
         key = _key(info)
@@ -59,7 +66,7 @@ def of_descriptor(descriptor: int, stopped: Callable[[], bool]) -> bytes | None:
                 return None
         try:
             digest = start_of(descriptor, info.st_size, stopped)
-            if digest is not None:
+            if digest is not None and settled:
                 with _lock:
                     _known[key] = digest.digest()
                     if len(_known) > KEPT:

@@ -35,9 +35,9 @@ MANY_FILES = (
     "making of a file is most of the rest, for everybody: 25 to 500 µs a file, and where files were deleted shortly "
     "before, 80% of it is the kernel's search past their inodes (perf). Tried with the server's program alone, over "
     "pipes, without a clear effect there: no FSETSTAT, no temporary name and rename, neither. Both stay: a file is "
-    "whole or not there. Again, nothing changed: about 0.15 s on a memory file system as well, of which the client's "
-    "CPU is 0.054 s and the host's sha256sum 0.04 s; the listings and a session for the tool are not measured one by "
-    "one. A bar that is a tenth of the first time is therefore met only where making files is slow. Tried, and kept: "
+    "whole or not there. Again, nothing changed: 0.15 to 0.25 s on a memory file system as well (on a machine that "
+    "others loaded), of which the client's CPU is 0.054 s and the host's sha256sum 0.04 s; the listings and a session "
+    "for the tool are not measured one by one. Tried, and kept: "
     "local files whose identity and times are known are not opened again, and attributes are read in one go (0.086 to "
     "0.054 s of CPU)."
 )
