@@ -10,6 +10,7 @@ import os
 import pty
 import re
 import secrets
+import select
 import struct
 import subprocess
 import sys
@@ -544,6 +545,14 @@ def on_a_pty(encoding: str, width: int) -> tuple[Screen, int]:
     return Screen(io.StringIO(), stream, environ=XTERM), master
 
 
+def written_to(master: int) -> bytes:
+    """All that has been written: it reaches this end in pieces, a moment later."""
+    data = os.read(master, 65536)
+    while select.select([master], [], [], 0.1)[0]:
+        data += os.read(master, 65536)
+    return data
+
+
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
 @pytest.mark.parametrize(
     "text", ["\u4e2d\u6587" * 30, "x" * 90, "e\u0301" * 60, "\u05e9" * 50, "\U0001f468\u200d\U0001f469" * 20]
@@ -552,9 +561,11 @@ def test_a_status_line_takes_one_row_whatever_is_in_it(encoding: str, text: str)
     screen, master = on_a_pty(encoding, 20)
     screen.status(text)
     drawn = pyte.Screen(20, 5)
-    pyte.ByteStream(drawn).feed(os.read(master, 65536)) if encoding == "utf-8" else pyte.Stream(drawn).feed(
-        os.read(master, 65536).decode(encoding)
-    )
+    written = written_to(master)
+    if encoding == "utf-8":
+        pyte.ByteStream(drawn).feed(written)
+    else:
+        pyte.Stream(drawn).feed(written.decode(encoding))
     rows = [row for row in drawn.display if row.strip()]
     assert len(rows) == 1
     assert (drawn.cursor.y, drawn.cursor.x) == (0, 0)
@@ -569,13 +580,13 @@ def test_several_rows_of_status_leave_nothing_behind_wherever_on_the_screen_they
     stream = pyte.ByteStream(drawn)
     for rows in (("a" * 50, "b", "c"), ("d", "e"), ("f",), ("g", "h", "i")):
         screen.status(*rows)
-        stream.feed(os.read(master, 65536))
+        stream.feed(written_to(master))
         shown = [row.rstrip() for row in drawn.display if row.strip()]
         assert shown[-len(rows) :] == [row[:19] for row in rows]
         assert all(row.startswith("line ") for row in shown[: -len(rows)])
         assert (drawn.cursor.y, drawn.cursor.x) == (len(shown) - len(rows), 0)
     screen.err("line last\n")
-    stream.feed(os.read(master, 65536))
+    stream.feed(written_to(master))
     shown = [row.rstrip() for row in drawn.display if row.strip()]
     before = [f"line {number}" for number in range(above)]
     assert shown == [*before[max(0, above - len(shown) + 1) :], "line last"]
