@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import settings
 
 from tests.support.accounts import BY_KEY, Account, can_make_users, made_accounts
 from tests.support.keys import Key, make_key
@@ -31,8 +32,15 @@ STAND_IN = (
 
 
 def pytest_configure() -> None:
-    """Let SIGTERM end the run as Ctrl-C does, so that accounts and servers are taken away."""
+    """Let SIGTERM end the run as Ctrl-C does, so that accounts and servers are taken away.
+
+    Properties try the same examples in each run, and new ones when HOSTSHELL_FUZZ_EXAMPLES asks for so many: what fails
+    must fail again, and whoever changed something else must not meet it.
+    """
     signal.signal(signal.SIGTERM, _interrupt)
+    asked = int(os.environ.get("HOSTSHELL_FUZZ_EXAMPLES", "0"))
+    settings.register_profile("ordinary", derandomize=not asked, deadline=None, max_examples=asked or 100)
+    settings.load_profile("ordinary")
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

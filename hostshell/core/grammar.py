@@ -121,9 +121,19 @@ def _settle(texts: list[str], raws: list[str], line: str) -> Invocation:
         _refuse_document(line, texts)
     if isinstance(found, Fault) and not found.firm:
         likely = _likely(texts, raws)
-        if likely is not None:
+        if likely is not None and _stands(likely):
             raise UsageError(found.message, f"did you mean: {likely}")
     return _settled(found)
+
+
+def _stands(line: str) -> bool:
+    """Whether a line that is to be suggested would not be refused itself, for characters of a document."""
+    if misquoted(line):
+        try:
+            _refuse_document(line, [word.text for word in scan(line)[0]])
+        except UsageError:
+            return False
+    return True
 
 
 def _settled(found: Invocation | Fault) -> Invocation:

@@ -6,7 +6,7 @@ import pickle
 import shlex
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hostshell.core.commands import COMMANDS
@@ -593,6 +593,7 @@ def test_typographic_characters_are_named_as_the_reason() -> None:
 
 @settings(deadline=None)  # no test asserts a time
 @given(st.lists(st.sampled_from(["-h", "-g", "-a", "-cmd", "-f", "df", "-l", "h1,", "web", "/tmp", '"a b"', "“x"])))
+@example(["“x", "“x", "-cmd", "“x", "-h"])
 def test_whatever_is_suggested_is_a_right_line(words: list[str]) -> None:
     try:
         parse_line(" ".join(["batch_run", *words]))
