@@ -52,7 +52,10 @@ NEEDS: dict[Kind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a command. ``names`` has the short form first; a flag has no ``metavar``."""
+    """One option of a command. ``names`` has the short form first; a flag has no ``metavar``.
+
+    ``instead``: the option that may take the place of a required one.
+    """
 
     names: tuple[str, ...]
     kind: Kind
@@ -60,6 +63,7 @@ class Option:
     metavar: str = ""
     repeatable: bool = False
     required: bool = False
+    instead: str = ""
     choices: tuple[str, ...] = ()
 
     @property
@@ -202,6 +206,7 @@ COMMANDS: tuple[Command, ...] = (
                 "the command, in quotes; {host} becomes the host's name, nothing else is rewritten",
                 "COMMAND",
                 required=True,
+                instead="--script",
             ),
             Option(
                 ("--script",),

@@ -219,7 +219,7 @@ def _looks_swallowed(texts: list[str], at: int) -> bool:
 def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fault:
     name, values = command.name, found.values
     for option in command.options:
-        if option.required and option.field not in values and "script" not in values:
+        if option.required and option.field not in values and option.instead.lstrip("-") not in values:
             line = clean(" ".join([*map(quote, texts), option.names[0], option.metavar]))
             return Fault(f"{name} needs {option.names[0]}: {option.help.split(';')[0]}", f"write it as: {line}")
     if "exclude_files" in values:

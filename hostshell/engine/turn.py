@@ -248,7 +248,15 @@ class Turn:
 
         copy = transfer.put if isinstance(task, Put) else transfer.get
         try:
-            copied = copy(connection.sessions, task, self.order.host.name, report=report, stopped=self.stopped)  # type: ignore[arg-type]  # each gets its own kind of task
+            host = self.order.host
+            copied = copy(
+                connection.sessions,
+                task,  # type: ignore[arg-type]  # each gets its own kind of task
+                host.name,
+                report=report,
+                stopped=self.stopped,
+                encoding=host.encoding,
+            )
         except transfer.CopyStopped as error:
             return Ended(number, "cancelled", notes=(str(error),) if str(error) else ())
         except transfer.TransferError as error:

@@ -118,7 +118,7 @@ class Worker:
             host = connection.host.name
             directory = order.directory.replace(HOST_FIELD, host)
             begun = order.begun.replace(HOST_FIELD, host)
-            found = names_in(connection.transport, directory, begun)
+            found = names_in(connection.transport, directory, begun, connection.host.encoding)
             names, whole = (None, True) if found is None else found
             self.outbox.put(Glanced(order.number, host, names, whole))
 

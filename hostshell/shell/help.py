@@ -60,9 +60,7 @@ def option_form(option: Option) -> str:
 
 def option_text(option: Option) -> str:
     """What an option does, and whether it must be there or may be repeated."""
-    return (
-        option.help + (" (required)" if option.required else "") + (" (may be repeated)" if option.repeatable else "")
-    )
+    return option.help + _required(option) + (" (may be repeated)" if option.repeatable else "")
 
 
 def _short(command: Command) -> str:
@@ -88,3 +86,9 @@ def _wrapped(text: str, indent: str, width: int, hanging: str = "") -> list[str]
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def _required(option: Option) -> str:
+    if not option.required:
+        return ""
+    return f" (required, or {option.instead})" if option.instead else " (required)"

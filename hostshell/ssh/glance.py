@@ -12,6 +12,7 @@ import time
 
 import paramiko
 
+from hostshell.core.encodings import UTF_8, encode
 from hostshell.core.errors import UsageError
 from hostshell.core.paths import wire_path
 from hostshell.ssh.transport import Transport, send_exec
@@ -22,31 +23,34 @@ MOST_NAMES = 500
 MOST_BYTES = 64 * 1024  # of all names together
 
 
-def names_in(transport: Transport, directory: str, begun: str) -> tuple[tuple[tuple[str, bool], ...], bool] | None:
+def names_in(
+    transport: Transport, directory: str, begun: str, encoding: str = UTF_8
+) -> tuple[tuple[tuple[str, bool], ...], bool] | None:
     """Names in ``directory`` that begin with ``begun``, whether each is a directory, and whether these are all.
 
-    Those that cannot be typed are left out. None where the host did not say. Never raises.
+    They are in ``encoding`` there; those that cannot be typed are left out. None where the host did not say. Never
+    raises.
     """
     try:
-        script = _script(directory, begun)
+        script = encode(_script(directory, begun), encoding)
         until = time.monotonic() + PATIENCE
         asked = transport.ask_session(MOST_BYTES)
         try:
             if not asked.answered.wait(PATIENCE) or not asked.opened:
                 return None
-            return _read(asked.channel, script, until)
+            return _read(asked.channel, script, until, encoding)
         finally:
             with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
                 asked.channel.close()
-    except (UsageError, paramiko.SSHException, OSError, EOFError):
+    except (UsageError, UnicodeEncodeError, paramiko.SSHException, OSError, EOFError):
         return None
 
 
-def _script(directory: str, begun: str) -> bytes:
+def _script(directory: str, begun: str) -> str:
     path = wire_path(directory or ".").decode("utf-8", "surrogateescape")
     place = shlex.quote(path if path.startswith("/") else f"./{path}")
     start = shlex.quote(begun) if begun else ""
-    text = f"""unset CDPATH
+    return f"""unset CDPATH
 cd {place} 2>/dev/null || {{ printf '\\0'; exit; }}
 n=0
 for f in {start}*; do
@@ -57,10 +61,11 @@ if [ $n -ge {MOST_NAMES} ]; then printf '/\\0'; exit; fi
 done
 printf '\\0'
 """
-    return text.encode("utf-8", "surrogateescape")
 
 
-def _read(channel: paramiko.Channel, script: bytes, until: float) -> tuple[tuple[tuple[str, bool], ...], bool] | None:
+def _read(
+    channel: paramiko.Channel, script: bytes, until: float, encoding: str
+) -> tuple[tuple[tuple[str, bool], ...], bool] | None:
     channel.settimeout(POLL)
     send_exec(channel, b"sh")
     channel.sendall(script)
@@ -85,7 +90,7 @@ def _read(channel: paramiko.Channel, script: bytes, until: float) -> tuple[tuple
         is_directory = record.endswith(b"/")
         name = record[:-1] if is_directory else record
         with contextlib.suppress(UnicodeDecodeError):
-            text = name.decode("utf-8")
+            text = name.decode(encoding)
             if text.isprintable() and text not in ("", ".", "..") and "/" not in text:
                 found.append((text, is_directory))
     return tuple(found), whole

@@ -9,11 +9,13 @@ import os
 from collections.abc import Callable
 from dataclasses import replace
 
+from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
 from hostshell.ssh.get import Getting
 from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
+from hostshell.ssh.recoded import Recoded
 from hostshell.ssh.remotefiles import NoSftp, RemoteFiles, SftpGone, SftpStopped
 from hostshell.ssh.sftp import OpensSessions, Sftp
 from hostshell.ssh.sftpwire import SftpError
@@ -29,22 +31,33 @@ def put(
     *,
     report: Reporter,
     stopped: Callable[[], bool],
+    encoding: str = UTF_8,
 ) -> Copied:
-    """Copy ``task.local`` to ``task.remote`` on ``host``; ``{host}`` in both has been replaced.
+    """Copy ``task.local`` to ``task.remote`` on ``host``, whose names are in ``encoding``; ``{host}`` in both has been
+    replaced.
 
     ``report(path, bytes done, bytes in all)`` is called at most four times a second and once at the end.
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """
-    return _carry_out(connection, task, lambda files: Putting(files, task, host, Ledger(report)), stopped)
+    return _carry_out(connection, task, lambda files: Putting(files, task, host, Ledger(report)), stopped, encoding)
 
 
-def get(connection: OpensSessions, task: Get, host: str, *, report: Reporter, stopped: Callable[[], bool]) -> Copied:
+def get(
+    connection: OpensSessions,
+    task: Get,
+    host: str,
+    *,
+    report: Reporter,
+    stopped: Callable[[], bool],
+    encoding: str = UTF_8,
+) -> Copied:
     """Copy ``task.remote`` of ``host`` to ``task.local``.
 
     ``task.local`` is a `core.paths.local_layout` in which ``{host}`` has been replaced. Reports and raises as `put`.
     """
-    return _carry_out(connection, task, lambda files: Getting(files, task, host, Ledger(report, verb="fetch")), stopped)
+    ledger = Ledger(report, verb="fetch")
+    return _carry_out(connection, task, lambda files: Getting(files, task, host, ledger), stopped, encoding)
 
 
 def _carry_out(
@@ -52,6 +65,7 @@ def _carry_out(
     task: Put | Get,
     make: Callable[[RemoteFiles], Putting | Getting],
     stopped: Callable[[], bool],
+    encoding: str,
 ) -> Copied:
     try:
         if any(b"\0" in os.fsencode(path) for path in (task.local, *task.also)):
@@ -66,7 +80,7 @@ def _carry_out(
         raise TransferError(gone.message, gone.hint) from None
     except SftpError:
         raise TransferError("the host broke the SFTP protocol") from None
-    copy = make(files)
+    copy = make(files if encoding == UTF_8 else Recoded(files, encoding))
     try:
         copied = copy.run()
         return replace(copied, notes=(*copied.notes, note)) if note else copied
