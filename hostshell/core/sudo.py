@@ -60,7 +60,7 @@ class Talk:
         """
         if self.is_open:
             return "nothing", b"", data
-        self._kept = (self._kept + data)[-MOST_TALK:]
+        self._kept += data
         mark = self._mark.search(self._kept)
         if mark is not None:
             self.is_open = True
@@ -72,6 +72,7 @@ class Talk:
             return "open", before + (rest.lstrip(b"\r\n") if self._lecture is not None else rest), after
         prompt = self._prompt.search(self._kept)
         if prompt is None:
+            self._kept = self._kept[-MOST_TALK:]  # only now: the mark may be torn between two pieces
             return "nothing", b"", b""
         self.whose = prompt[1].decode("utf-8", "replace")
         first = self._lecture is None

@@ -82,3 +82,14 @@ def test_a_question_that_waits_is_known() -> None:
     talk = Talk(TOKENS)
     talk.hear(b"Welcome\nVerification code: ")
     assert talk.unfinished == "Verification code:"
+
+
+def test_a_mark_torn_before_a_full_piece_is_still_seen() -> None:
+    tokens = Tokens("root", "abc")
+    said = f"{tokens.mark}12]".encode() + b"x" * MOST_TALK
+    talk = Talk(tokens)
+    assert talk.hear(said[:5]) == ("nothing", b"", b"")
+    heard, _, output = talk.hear(said[5 : 5 + MOST_TALK])
+    assert heard == "open"
+    assert talk.group == 12
+    assert output == said[len(tokens.mark) + 3 : 5 + MOST_TALK]
