@@ -126,6 +126,7 @@ class Host:
     passphrases: tuple[tuple[str, Secret], ...] = ()
     unusable: str | None = None
     kbd_interactive_authentication: bool = True
+    keepalive_count: int | None = None  # ServerAliveCountMax
     concerns: tuple[str, ...] = ()  # what a person should know before a job: what is set for this host and not obeyed
     environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
     encoding: str = "utf-8"  # of commands, output and file names, as Python calls it

@@ -54,6 +54,7 @@ def fields(answer: Answer) -> dict[str, Any]:
         "pubkey_authentication": answer.pubkey_authentication,
         "password_authentication": answer.password_authentication,
         "kbd_interactive_authentication": answer.kbd_interactive_authentication,
+        "keepalive_count": answer.keepalive_count,
         "preferred_authentications": answer.preferred_authentications,
         "address_family": answer.address_family,
         "bind_address": answer.bind_address,

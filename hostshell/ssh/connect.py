@@ -148,7 +148,7 @@ class Connector:
             *(host.address, host.port, deadline, stopped, trace), family=host.address_family, bind=host.bind_address
         )
         try:
-            tune(sock, host.keepalive)
+            tune(sock, host.keepalive, host.keepalive_count)
         except OSError:
             sock.close()
             raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None

@@ -307,7 +307,7 @@ class Execution:
         if self._gate is not None:
             if self._gate.is_open:
                 return self._halt_under_sudo(channel)
-            return Ending(stopped=True, may_still_run=self._gate.given is not None)
+            return Ending(stopped=True, may_still_run=self._gate.may_open)
         for name, patience in (("TERM", TERM_PATIENCE), ("KILL", KILL_PATIENCE)):
             try:
                 send_signal(channel, name)

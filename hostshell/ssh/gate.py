@@ -74,6 +74,11 @@ class Gate:
         """Whether the command runs."""
         return self.talk.is_open
 
+    @property
+    def may_open(self) -> bool:
+        """Whether the command may come to run although we go: all but a sudo that waits for its password lets it."""
+        return self.given is not None or not self.talk.whose
+
     def hear(self, data: bytes, answer: Callable[[bytes], object]) -> tuple[bytes, bytes]:
         """A piece of what comes: what of it sudo tells the person, what is the command's. ``answer`` sends to sudo.
 

@@ -20,6 +20,8 @@ SHAKE_BUDGET = 512 * 1024  # bytes that a server may send before the handshake i
 
 # milliseconds that sent data may stay unacknowledged before the kernel calls the link dead (Linux, RFC 5482)
 USER_TIMEOUT_MS = 30_000
+# the most that Linux takes of TCP_KEEPIDLE and TCP_KEEPINTVL (seconds), TCP_KEEPCNT and TCP_USER_TIMEOUT
+_LONGEST_IDLE, _MOST_PROBES, _LONGEST_PATIENCE_MS = 32767, 127, 2**31 - 1
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux, tcp(7): it wears off, so it is set anew each time
 
@@ -211,20 +213,27 @@ class Link:
         return self._sock.getpeername()
 
 
-def tune(sock: socket.socket, keepalive: float) -> None:
+def tune(sock: socket.socket, keepalive: float, count: int | None = None) -> None:
     """Set what every connection of ours wants: no Nagle delay, and a kernel that notices a dead peer.
 
     Nagle's delay slows every small warm command. paramiko's keepalive asks for no answer and so never
     notices a dead peer; TCP's own does, and wakes no thread. ``keepalive`` is seconds of silence, 0 for none.
+    ``count`` unanswered probes, ``keepalive`` seconds apart, end the connection, as ssh's ServerAliveCountMax has it;
+    None: the kernel gives up sooner.
     """
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    patience = USER_TIMEOUT_MS
     if keepalive > 0:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        idle = max(1, int(keepalive))
-        for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", max(1, idle // 3)), ("TCP_KEEPCNT", 3)):
+        idle = min(max(1, int(keepalive)), _LONGEST_IDLE)
+        between, probes = (max(1, idle // 3), 3) if count is None else (idle, min(max(1, count), _MOST_PROBES))
+        if count is not None:
+            # beside it the kernel does not look at TCP_KEEPCNT (tcp(7)), so both have to say the same
+            patience = idle * (probes + 1) * 1000
+        for name, value in (("TCP_KEEPIDLE", idle), ("TCP_KEEPINTVL", between), ("TCP_KEEPCNT", probes)):
             option = getattr(socket, name, None)  # not every system has each
             if option is not None:
                 sock.setsockopt(socket.IPPROTO_TCP, option, value)
     user_timeout = getattr(socket, "TCP_USER_TIMEOUT", None)
     if user_timeout is not None:
-        sock.setsockopt(socket.IPPROTO_TCP, user_timeout, USER_TIMEOUT_MS)
+        sock.setsockopt(socket.IPPROTO_TCP, user_timeout, min(patience, _LONGEST_PATIENCE_MS))

@@ -227,6 +227,7 @@ class Login:
         # the same password as before would count as another wrong one
         if (
             self.allowed is not None
+            and host.kbd_interactive_authentication
             and not self.password_refused
             and (secret is not None or self._partly or self.alone)
         ):

@@ -270,6 +270,19 @@ def test_connections_carry_no_delay_of_nagles_and_notice_a_dead_peer(sshd: Sshd)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
 
 
+def test_server_alive_count_max_is_how_many_probes_go_unanswered(sshd: Sshd) -> None:
+    from hostshell.ssh.link import tune
+
+    with socket.create_connection((sshd.address, sshd.port)) as sock:
+        tune(sock, 20, 5)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL) == 20
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 5
+        # where it is shorter than the probes take, it is what counts (tcp(7))
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 120_000
+        tune(sock, 1_000_000, 1_000_000)  # more than the kernel takes: as much as it takes
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 32767
+
+
 def test_an_agent_that_never_answers_costs_its_own_host_alone(
     tmp_path: Path,
     clean_home: Path,

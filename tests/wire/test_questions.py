@@ -72,6 +72,17 @@ def test_a_password_prompt_is_answered_by_the_password(tmp_path: Path, clean_hom
     assert (server.answers, person.asked) == ([["hunter2"]], [])
 
 
+def test_a_person_may_switch_keyboard_interactive_off(
+    tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ssh_config").write_text("Host *\n  KbdInteractiveAuthentication no\n")
+    monkeypatch.setenv("HOSTSHELL_SSH_CONFIG", str(tmp_path / "ssh_config"))
+    person = Person("hunter2")
+    found, server = login(tmp_path, [[PASSWORD]], person, WITH_PASSWORD)
+    assert found.kind("h1") == "auth"
+    assert (server.answers, person.asked) == ([], [])
+
+
 @pytest.mark.parametrize("rounds", [[[PASSWORD], [CODE]], [[PASSWORD, CODE]], [[CODE], [PASSWORD]]])
 def test_any_other_prompt_is_asked_in_the_hosts_name(
     tmp_path: Path, clean_home: Path, rounds: list[list[tuple[str, bool, str]]]

@@ -123,3 +123,45 @@ def test_reload_finds_new_hosts_of_the_configuration(home: Path) -> None:
         session.reload()
         assert list(session.inventory.host_names) == ["a", "b"]
         assert session.inventory.host("b").port == 2222
+
+
+def test_several_hops_of_proxyjump_lead_to_the_host(
+    home: Path, tmp_path: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    with Sshd(tmp_path / "one") as one, Sshd(tmp_path / "two") as two:
+        hops = ""
+        for name, server in (("one", one), ("two", two)):
+            server.authorize(accounts[0], client_key.public)
+            hops += config(server, accounts[0], client_key, name)
+        (home / "config").write_text(hops + config(sshd, accounts[0], client_key, "far") + "  ProxyJump one,two\n")
+        (home / "hosts.ini").write_text("[host:far]\n")
+        done = hostshell(home, "-F", "config", "-c", "batch_run -a -cmd 'echo hello'", "-c", "connections --json")
+    hello, answer = done.stdout.splitlines()
+    assert hello == "far: hello", done.stderr
+    assert [one["via"] for one in json.loads(answer)["data"] if one["host"] == "far"] == [["one", "two"]]
+
+
+def test_a_proxycommand_that_a_setting_allows_is_the_connection(
+    home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    relay = home / "relay.py"
+    relay.write_text(
+        "import socket, sys, threading, os\n"
+        "link = socket.create_connection((sys.argv[1], int(sys.argv[2])))\n"
+        "def up():\n"
+        "    while data := os.read(0, 65536):\n"
+        "        link.sendall(data)\n"
+        "threading.Thread(target=up, daemon=True).start()\n"
+        "while data := link.recv(65536):\n"
+        "    os.write(1, data)\n"
+    )
+    (home / "config").write_text(
+        config(sshd, accounts[0], client_key) + f"  ProxyCommand {sys.executable} {relay} %h %p\n"
+    )
+    (home / "hosts.ini").write_text("[host:alias]\nproxy_command = yes\n")
+    done = hostshell(home, "-F", "config", "batch_run", "-a", "-cmd", "echo $SSH_CONNECTION | wc -w")
+    assert (done.stdout, done.returncode) == ("alias: 4\n", 0), done.stderr
+    (home / "hosts.ini").write_text("[host:alias]\n")
+    refused = hostshell(home, "-F", "config", "batch_run", "-a", "-cmd", "echo hello")
+    assert (refused.stdout, refused.returncode) == ("", 4)
+    assert "proxy_command = yes" in refused.stderr
