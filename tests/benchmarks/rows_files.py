@@ -120,10 +120,10 @@ def get_large(stage: Stage) -> Iterator[Work]:
     with stage.fleet(1) as hosts, _place(stage) as there:
         (there / "data").write_bytes(os.urandom(size))
         (there / "data").chmod(0o644)
-        out = stage.folder / "out"
+        out = stage.folder / "fetched"
         login = f"{hosts.account.name}@{hosts.addresses[0]}"
-        ours = [*OURS, "get", f"{THERE}/data", "out/", "-a"]
-        scp = [*_scp(hosts), f"{login}:{THERE}/data", "out/"]
+        ours = [*OURS, "get", f"{THERE}/data", "fetched/", "-a"]
+        scp = [*_scp(hosts), f"{login}:{THERE}/data", "fetched/"]
 
         def before() -> None:
             shutil.rmtree(out, ignore_errors=True)
@@ -298,8 +298,8 @@ def get_far(stage: Stage, round_trip: float = 0.2) -> Iterator[Work]:
         write_far(stage, hosts, relay)
         (there / "data").write_bytes(os.urandom(size))
         (there / "data").chmod(0o644)
-        out = stage.folder / "out"
-        ours = [*FAR, "get", f"{THERE}/data", "out/", "-h", "far"]
+        out = stage.folder / "fetched"
+        ours = [*FAR, "get", f"{THERE}/data", "fetched/", "-h", "far"]
         plain = ["python", "with_paramiko.py", ADDRESS, str(relay.port), hosts.account.name, KEY]
         plain += [f"{THERE}/data", "out/data"]
 
@@ -329,13 +329,13 @@ def get_sparse(stage: Stage) -> Iterator[Work]:
     """The memory of the client for a huge file, beside that for a tenth of it."""
     huge = (10_000 if stage.full else 500) * MB
     with stage.fleet(1) as hosts, _place(stage) as there:
-        out = stage.folder / "out"
+        out = stage.folder / "fetched"
         for name, size in (("huge", huge), ("small", huge // 10)):
             (there / name).touch(mode=0o644)
             os.truncate(there / name, size)
 
         def of(name: str, size: int) -> Contestant:
-            words = [*OURS, "get", f"{THERE}/{name}", "out/", "-h", hosts.names[0]]
+            words = [*OURS, "get", f"{THERE}/{name}", "fetched/", "-h", hosts.names[0]]
 
             def once() -> Sample:
                 shutil.rmtree(out, ignore_errors=True)
