@@ -301,7 +301,7 @@ def get_far(stage: Stage, round_trip: float = 0.2) -> Iterator[Work]:
         out = stage.folder / "fetched"
         ours = [*FAR, "get", f"{THERE}/data", "fetched/", "-h", "far"]
         plain = ["python", "with_paramiko.py", ADDRESS, str(relay.port), hosts.account.name, KEY]
-        plain += [f"{THERE}/data", "out/data"]
+        plain += [f"{THERE}/data", "fetched/data"]
 
         def before() -> None:
             shutil.rmtree(out, ignore_errors=True)
