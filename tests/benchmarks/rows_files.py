@@ -256,7 +256,7 @@ def put_many(stage: Stage) -> Iterator[Work]:
 @contextlib.contextmanager
 def put_many_far(stage: Stage, round_trip: float = 0.05) -> Iterator[Work]:
     """Small files to a host that is far away."""
-    count = 100 if stage.full else 40
+    count = 100 if stage.full else 30
     with (
         stage.fleet(1) as hosts,
         _place(stage) as there,
@@ -289,7 +289,7 @@ def put_many_far(stage: Stage, round_trip: float = 0.05) -> Iterator[Work]:
 @contextlib.contextmanager
 def get_far(stage: Stage, round_trip: float = 0.2) -> Iterator[Work]:
     """A large file from a host that is far away."""
-    size = (100 if stage.full else 30) * MB
+    size = (100 if stage.full else 20) * MB
     with (
         stage.fleet(1) as hosts,
         _place(stage) as there,

@@ -57,7 +57,7 @@ def latency(stage: Stage) -> Iterator[Work]:
             ),
             (Bar("a line that a host prints is on the screen, median", "hostshell", "median", 50.0, "ms"),),
             {"median": "ms", "p95": "ms", "worst": "ms"},
-            rounds=stage.rounds(2, 3),
+            rounds=stage.rounds(1, 3),
             warm_up=False,
             notes=(
                 f"The host stamps each line with its clock, every {PAUSE * 1000:.0f} ms (`date` stamps before it "

@@ -95,7 +95,7 @@ def scale(stage: Stage) -> Iterator[Work]:
 def idle(stage: Stage) -> Iterator[Work]:
     """Connections that are kept and not used."""
     many = 1000 if stage.full else 200
-    seconds = 30.0 if stage.full else 6.0
+    seconds = 30.0 if stage.full else 4.0
     with stage.fleet(many) as hosts:
 
         def once() -> Sample:
