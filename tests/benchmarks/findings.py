@@ -4,8 +4,8 @@ from __future__ import annotations
 
 COLD = (
     "Where our time goes: the start is about 0.2 s of CPU for one host (Python, the inventory, paramiko, a helper and "
-    "two workers; parallel-ssh's is 0.11 s), 2 ms of each host's share here and the less of it the more "
-    "hosts there are. A login with its command takes 2.9 ms even alone in one thread, as much as asyncssh takes on its one "
+    "two workers; parallel-ssh's is 0.11 s), 2 ms of each host's share here and the less of it the more hosts "
+    "there are. A login with its command takes 2.9 ms even alone in one thread, as much as asyncssh takes on its one "
     "loop; parallel-ssh's C library takes 2.2 to 2.6. On top of that come some 70 context switches a host, between "
     "paramiko's thread of a connection, the thread of its turn, and those who wait for Python's lock. "
     "Tried, and kept, with the CPU of the whole command on 100 hosts: a helper that is a fork of the program, and no "
