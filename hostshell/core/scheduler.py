@@ -409,10 +409,11 @@ class Scheduler:
     def _asked(self, report: Asked, now: float) -> None:
         """A turn that waits for a person takes no place in the fan-out, and its connect has no limit meanwhile."""
         turn = self._turns.get(report.turn)
-        if turn is None or turn.phase != "connecting":
+        if turn is None or turn.phase not in ("connecting", "running"):
             return
+        if turn.phase == "connecting":  # else its connection was dead, and it logs in again before anything runs
+            self._connecting -= 1
         turn.phase = "asking"
-        self._connecting -= 1
         self._busy -= 1
         urgent = report.inquiry.host != turn.entry.host.name
         self._inquiries.add(turn.number, report.inquiry, now, urgent=urgent)

@@ -58,4 +58,5 @@ class Questions:
             answers = self._prompts(question.inquiry) if self._prompts is not None else None
             return Told(question.turn, answers, time.monotonic() - began)
         except KeyboardInterrupt:
+            self.clear()  # whoever gives up is not asked the next one
             return Cancel()

@@ -312,6 +312,18 @@ def test_what_a_server_asks_waits_for_other_connects_takes_no_fan_out_and_holds_
     assert [halt.turn for halt in only(scheduler.handle(Tick(), 151.0), Halt)] == [b.turn]  # -t
 
 
+def test_a_turn_whose_warm_connection_was_dead_is_asked_at_its_second_login() -> None:
+    scheduler = ready(1)
+    (a,) = only(scheduler.handle(Submit(job(1)), 0.0), Begin)
+    scheduler.handle(Connected(a.turn), 0.1)  # it was warm; then nobody answered on it
+    actions = scheduler.handle(Asked(a.turn, Inquiry("h0", "", (("Code:", False),))), 5.0)
+    assert [one.turn for one in only(actions, Inquire)] == [a.turn]
+    assert only(scheduler.handle(Told(a.turn, (Secret("1"),), 30.0), 35.0), Tell) != []
+    scheduler.handle(Connected(a.turn), 36.0)
+    assert only(scheduler.handle(Tick(), 99.0), Halt) == []
+    assert finished(scheduler.handle(Ended(a.turn, "ok", 0), 100.0))["h0"].status == "ok"
+
+
 def test_a_question_waits_no_longer_than_its_patience_and_that_of_a_jump_host_not_at_all() -> None:
     scheduler = ready(1)
     a, b, _ = only(scheduler.handle(Submit(job(3)), 0.0), Begin)

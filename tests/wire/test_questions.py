@@ -20,9 +20,10 @@ from hostshell.ssh.failures import TurnStopped
 from hostshell.ssh.stopping import Stopper
 from tests.support.accounts import Account
 from tests.support.keys import Key, make_key
-from tests.support.running import Outcome, host_section, run, write_inventory, write_known_hosts
+from tests.support.relay import CutRelay
+from tests.support.running import Outcome, host_section, ping, run, write_inventory, write_known_hosts
 from tests.support.scripted import Scripted
-from tests.support.sshd import Sshd
+from tests.support.sshd import Sshd, known_hosts_name
 from tests.support.twosteps import TwoSteps
 
 PASSWORD = ("Password: ", False, "hunter2")
@@ -176,6 +177,24 @@ def test_ctrl_c_at_the_question_cancels_and_leaves_no_worker_hanging(tmp_path: P
             found = run(session, "hello", "h[0-2]")
             assert set(found.status().values()) == {"cancelled"}
             assert session._pool._members[0].process.is_alive()
+
+
+def test_a_login_in_place_of_a_connection_that_died_unseen_asks_as_well(tmp_path: Path, clean_home: Path) -> None:
+    person = Person("123456", "123456")
+    with (
+        Scripted(tmp_path / "server", questions=[[CODE]]) as server,
+        CutRelay((server.address, server.port)) as relay,
+    ):
+        assert server.host_key is not None
+        known = write_known_hosts(tmp_path, f"{known_hosts_name(relay.address, relay.port)} {server.host_key.public}")
+        section = f"[host:h1]\naddress = {relay.address}\nport = {relay.port}\nuser = u\nconnect_timeout = 2\n"
+        with Session(
+            write_inventory(tmp_path, section), known_hosts=known, ask_prompts=person, pool=Pool(1)
+        ) as session:
+            assert ping(session, "h1").status() == {"h1": "ok"}
+            relay.abandon()
+            assert ping(session, "h1", timeout=30.0).status() == {"h1": "ok"}
+    assert len(person.asked) == 2
 
 
 def test_a_passphrase_is_asked_for_before_the_job_once_for_all_hosts(
