@@ -200,19 +200,22 @@ class Execution:
             raise LinkLost(_ended(self._transport, error), started=False) from None
         self._await(channel, "the server gives no terminal (PermitTTY no, or an option of the key?)")
 
-    def _await(self, channel: paramiko.Channel, refusal: str) -> None:
-        """Until the server has said yes to the request under way. Raises `Refused` where it said no."""
+    def _await(self, channel: paramiko.Channel, refusal: str, *, started: bool = False) -> None:
+        """Until the server has said yes to the request under way. Raises `Refused` where it said no.
+
+        ``started``: what was asked for may run already, whatever becomes of the answer.
+        """
         deadline = time.monotonic() + self._patience
         while not channel.event_ready:
             if self._stopped():
                 raise TurnStopped
             if not self._transport.is_active():
-                raise LinkLost(f"the link ended{self._transport.farewell}", started=False)
+                raise LinkLost(f"the link ended{self._transport.farewell}", started=started)
             if channel.closed:
                 raise Refused(refusal)
             left = deadline - time.monotonic()
             if left <= 0:
-                raise LinkLost("the server did not answer the request for a session", started=False)
+                raise LinkLost("the server did not answer the request for a session", started=started)
             self._bell.wait(min(left, 1.0))
 
     def _pump(self, channel: paramiko.Channel) -> bool:

@@ -64,7 +64,7 @@ class Interactive(Execution):
         self._typed.put((rows, columns))
 
     def run(self) -> Ending:
-        """To the session's end. Raises as `Execution.run`; a session that never stood was not started."""
+        """To the session's end. Raises as `Execution.run`."""
         channel = self._sessions.open_session(WINDOW, self._patience)
         typist = threading.Thread(target=self._send_typed, args=(channel,), name="typist", daemon=True)
         try:
@@ -84,18 +84,22 @@ class Interactive(Execution):
 
     def _begin(self, channel: paramiko.Channel) -> None:
         task = self._task
+        started = False
         try:
             for name, value in self._environment:
                 send_environment(channel, name, value)
             send_pty(channel, task.term, task.rows, task.columns, task.modes)
             self._await(channel, "the server gives no terminal (PermitTTY no, or an option of the key?)")
+            started = (
+                True  # from here on it may run there, and nothing is sent twice: a key may make a shell of anything
+            )
             if task.command is None:
                 send_shell(channel)
             else:
                 send_exec(channel, self._checked())
-            self._await(channel, "the server refused to start a session")
+            self._await(channel, "the server refused to start a session", started=True)
         except _GONE:
-            raise LinkLost("the link ended before the session stood", started=False) from None
+            raise LinkLost("the link ended before the session stood", started=started) from None
 
     def _send_typed(self, channel: paramiko.Channel) -> None:
         while (item := self._typed.get()) is not None:

@@ -29,6 +29,10 @@ class Rude(Faulty):
 
     methods = "password"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.commands: list[bytes] = []  # those that arrived; an empty one for a login shell
+
     def known_hosts_line(self) -> str:
         """This server's host key, as known_hosts has it."""
         return f"[{self.address}]:{self.port} {KEY.get_name()} {KEY.get_base64()}"
@@ -73,6 +77,16 @@ class NeverAnswers(Rude):
 
     def at_exec(self, transport: paramiko.Transport, channel: paramiko.Channel, link: socket.socket) -> bool:
         return not self.ended.wait()
+
+
+class CutsAtSecond(Rude):
+    """Ends the link without a word when the second command arrives, which may run then or not."""
+
+    def at_exec(self, transport: paramiko.Transport, channel: paramiko.Channel, link: socket.socket) -> bool:
+        if len(self.commands) == 1:
+            return super().at_exec(transport, channel, link)
+        link.shutdown(socket.SHUT_RDWR)
+        return True
 
 
 class RefusesCommands(Rude):
@@ -185,7 +199,14 @@ class _Server(paramiko.ServerInterface):
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED if self._rude.at_open() else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
 
+    def check_channel_pty_request(self, *_about: object) -> bool:
+        return True
+
+    def check_channel_shell_request(self, channel: paramiko.Channel) -> bool:
+        return self.check_channel_exec_request(channel, b"")
+
     def check_channel_exec_request(self, channel: paramiko.Channel, command: bytes) -> bool:
+        self._rude.commands.append(command)
         return self._rude.at_exec(self._transport, channel, self._link)
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from hostshell.core.events import Event
+from hostshell.core.model import Connect, Run, Task, Terminal
+from hostshell.core.turns import Note
 from hostshell.session import Session
 from tests.support.accounts import Account
 from tests.support.faulty import IDENT, Faulty, Slam
 from tests.support.keys import Key
 from tests.support.rude import (
     PASSWORD,
+    CutsAtSecond,
     EndsWithoutStatus,
     HugePacket,
     IgnoresWindow,
@@ -25,7 +32,7 @@ from tests.support.rude import (
     SaysGoodbye,
     TurnsAway,
 )
-from tests.support.running import Outcome, host_section, run, write_inventory, write_known_hosts
+from tests.support.running import Outcome, collect, host_section, run, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
 
 LIMIT = 30.0  # seconds for a host's turn: a bound that is missing shows as a status `timeout`
@@ -86,6 +93,62 @@ def test_a_server_that_breaks_the_protocol_costs_itself_alone(
 def test_the_servers_own_manners_are_no_fault(tmp_path: Path, clean_home: Path, sshd: Sshd, good: str) -> None:
     with Rude() as polite:
         assert beside_a_good_host(tmp_path, sshd, good, polite).finished["bad"].status == "ok"
+
+
+class Nobody:
+    """A keyboard at which nobody types."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def read(self) -> bytes:
+        return b""
+
+    def ahead(self) -> bytes:
+        return b""
+
+    def resized(self) -> tuple[int, int] | None:
+        return None
+
+
+@contextmanager
+def nobody() -> Iterator[Nobody]:
+    hears, types = os.pipe()
+    try:
+        yield Nobody(hears)
+    finally:
+        os.close(hears)
+        os.close(types)
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        Run("deploy"),
+        Run("deploy", terminal=Terminal(80, 24)),
+        Run("deploy", sudo=True),
+        Connect("deploy"),
+        Connect(),  # a key may start anything in place of a shell
+    ],
+    ids=["run", "tty", "sudo", "connect-command", "connect"],
+)
+def test_what_a_server_got_is_never_sent_again_although_the_warm_connection_died_before_its_answer(
+    tmp_path: Path, clean_home: Path, task: Task
+) -> None:
+    with CutsAtSecond() as rude, nobody() as keyboard:
+        section = f"[host:bad]\naddress = {rude.address}\nport = {rude.port}\nuser = u\npassword = {PASSWORD}\n"
+        known = write_known_hosts(tmp_path, rude.known_hosts_line())
+        with Session(write_inventory(tmp_path, section), known_hosts=known) as session:
+            assert run(session, "warm up", "bad").status() == {"bad": "ok"}
+            job = session.job(task, ["bad"], label="x", timeout=LIMIT)
+            news = session.interact(job, keyboard) if isinstance(task, Connect) else session.stream(job)
+            found = collect(item for item in news if isinstance(item, (Event, Note)))
+    assert len(rude.commands) == 2
+    assert found.status() == {"bad": "lost"}
+    assert found.finished["bad"].may_still_run
 
 
 @pytest.mark.parametrize(
