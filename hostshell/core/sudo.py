@@ -15,6 +15,7 @@ from hostshell.core.records import dataclass
 Heard: TypeAlias = Literal["nothing", "prompt", "again", "open"]
 
 MOST_TALK = 64 * 1024  # bytes of sudo's talk that are kept
+MOST_NAME = 256  # bytes of the name of the user whose password is wanted: the host says it, and a person reads it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +41,8 @@ class Talk:
 
     def __init__(self, tokens: Tokens) -> None:
         token = re.escape(tokens.token.encode())
-        self._prompt = re.compile(rb"\[hostshell-" + token + rb" password of ([^\]]*)\]")
-        self._mark = re.compile(rb"\[hostshell-" + token + rb" runs in ([0-9]+)\]")
+        self._prompt = re.compile(rb"\[hostshell-" + token + rb" password of ([^\]]{0,%d})\]" % MOST_NAME)
+        self._mark = re.compile(rb"\[hostshell-" + token + rb" runs in ([0-9]{1,10})\]")
         self._kept = b""
         self._lecture: bytes | None = None  # what came before the prompt
         self.whose = ""
@@ -74,7 +75,7 @@ class Talk:
         if prompt is None:
             self._kept = self._kept[-MOST_TALK:]  # only now: the mark may be torn between two pieces
             return "nothing", b"", b""
-        self.whose = prompt[1].decode("utf-8", "replace")
+        self.whose = clean(prompt[1].decode("utf-8", "replace"))
         first = self._lecture is None
         if first:
             self._lecture = self._kept[: prompt.start()]

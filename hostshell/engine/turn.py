@@ -283,7 +283,13 @@ class Turn:
 
     def _ask_sudo(self, whose: str) -> Secret | None:
         """The password that sudo wants, from a person: this thread waits until there is an answer."""
-        question = SecretWanted(self.order.turn, f"sudo {whose}", f"[sudo] password for {whose}: ")
+        host, task = self.order.host, self.order.task
+        rights = (task.sudo_user if isinstance(task, Run) else None) or host.sudo_user or "root"
+        if whose in (host.user, rights, "root"):
+            question = SecretWanted(self.order.turn, f"sudo {whose}", f"[sudo] password for {whose}: ")
+        else:  # a host may name whom it likes: what another one was told is not for it, and a person sees who asks
+            text = f"[sudo] {host.name} asks for the password of {whose}: "
+            question = SecretWanted(self.order.turn, f"sudo {whose} on {host.name}", text)
         with self.stopped.calling(self._supplied.set):
             self._place.outbox.put(question)
             self._supplied.wait()

@@ -26,7 +26,7 @@ def ask_secret(question: str) -> str:
     """One secret, without echo. Raises `EOFError` or `KeyboardInterrupt` when the person gives none."""
     try:
         with on_interrupt(signal.default_int_handler):  # Ctrl-C ends the question
-            return getpass.getpass(question)
+            return getpass.getpass(clean(question))
     except (EOFError, KeyboardInterrupt):
         sys.stderr.write("\n")  # getpass leaves the cursor behind its question
         raise

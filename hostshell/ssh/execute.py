@@ -188,7 +188,7 @@ class Execution:
         except (paramiko.SSHException, OSError, EOFError):  # reading widens the window, and so it sends
             raise self._lost() from None
         if self._gate is not None and not self._gate.is_open and not ending.stopped:
-            raise self._gate.refusal()
+            raise self._gate.refusal(went_well=ending.exit_code == 0)
         return ending
 
     def _get_terminal(self, channel: paramiko.Channel, terminal: Terminal) -> None:

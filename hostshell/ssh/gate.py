@@ -102,8 +102,11 @@ class Gate:
                 f'sudo asks "{question[-100:]}", which cannot be answered here', "a password is all it gets"
             )
 
-    def refusal(self) -> Exception:
-        """Why it ended before the command ran."""
+    def refusal(self, *, went_well: bool) -> Exception:
+        """Why it ended before the command ran. ``went_well``: with exit code 0, as no sudo does that refuses."""
+        if went_well:
+            what = "sudo ended well and never said that the command began: it may have run"
+            return SudoRefused(what, "does something on the host (a forced command?) take its standard error away?")
         if self.talk.wants_terminal and not self.over_terminal:
             return NeedsTerminal()
         if self.given is not None and not self.talk.last_words():

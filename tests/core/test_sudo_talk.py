@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hostshell.core.sudo import MOST_TALK, Talk, Tokens
+from hostshell.core.sudo import MOST_NAME, MOST_TALK, Talk, Tokens
 
 TOKENS = Tokens("root", "cafe")
 PROMPT = b"[hostshell-cafe password of deploy]"
@@ -93,3 +93,17 @@ def test_a_mark_torn_before_a_full_piece_is_still_seen() -> None:
     assert heard == "open"
     assert talk.group == 12
     assert output == said[len(tokens.mark) + 3 : 5 + MOST_TALK]
+
+
+def test_whose_password_it_wants_is_text_for_a_person_within_a_bound() -> None:
+    talk = Talk(TOKENS)
+    assert talk.hear(b"[hostshell-cafe password of root\x1b[2J\x9b\nh9: forged]")[0] == "prompt"
+    assert talk.whose == "root^[[2J\ufffd^Jh9: forged"
+    talk = Talk(TOKENS)
+    assert talk.hear(b"[hostshell-cafe password of " + b"x" * (MOST_NAME + 1) + b"]")[0] == "nothing"
+
+
+def test_a_process_group_that_is_none_is_no_mark() -> None:
+    talk = Talk(TOKENS)
+    assert talk.hear(b"[hostshell-cafe runs in " + b"9" * 5000 + b"]")[0] == "nothing"
+    assert not talk.is_open

@@ -58,6 +58,9 @@ esac
 case $manner in *" code "*) printf 'Verification code: ' >&2; IFS= read -r code || exit 1;; esac
 whose=$me
 case $manner in *" rootpw "*) whose=root;; esac
+case $manner in *" alice "*) whose=alice;; esac
+case $manner in *" escapes "*) whose=$(printf 'root\033[2J\nh9: forged');; esac
+case $manner in *" mute "*) echo "stty: standard input: not a tty" >&2; exec "$@" 2>/dev/null;; esac
 case $manner in *" free "*) exec "$@";; esac
 for attempt in 1 2 3; do
     printf %s "${prompt%%%p*}$whose${prompt#*%p}" >&2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ def asked() -> list[str]:
 def open_session(
     tmp_path: Path, clean_home: Path, answers: list[str], asked: list[str]
 ) -> Iterator[Callable[..., Session]]:
-    """Opens a session of some hosts of a server, whose key is known; without a ``terminal`` nobody can be asked."""
+    """Opens a session of some hosts of servers, whose keys are known; without a ``terminal`` nobody can be asked."""
     opened: list[Session] = []
 
     def ask(question: str) -> str:
@@ -37,8 +37,8 @@ def open_session(
             raise EOFError
         return answers.pop(0)
 
-    def make(server: Sshd, *sections: str, terminal: bool = True) -> Session:
-        known = write_known_hosts(tmp_path, server.known_hosts_line)
+    def make(server: Sshd, *sections: str, terminal: bool = True, others: Sequence[Sshd] = ()) -> Session:
+        known = write_known_hosts(tmp_path, *(one.known_hosts_line for one in (server, *others)))
         session = Session(write_inventory(tmp_path, *sections), known_hosts=known, ask_secret=ask if terminal else None)
         opened.append(session)
         return session

@@ -272,6 +272,52 @@ def test_the_login_password_is_not_given_for_another_users_name(
     assert run(session, "echo ran").out["a"] == ["ran"]
 
 
+def test_a_name_that_only_the_host_says_is_asked_for_in_the_hosts_name_and_its_answer_is_for_nobody_else(
+    open_session: Callable[..., Session],
+    server_with: Callable[..., Sshd],
+    accounts: list[Account],
+    client_key: Key,
+    answers: list[str],
+    asked: list[str],
+) -> None:
+    one, other = server_with("alices", "alice"), server_with("alices", "alice")
+    sections = [host_section(name, server, accounts[0], client_key) for name, server in (("a", one), ("b", other))]
+    session = open_session(one, *sections, others=(other,))
+    answers.append("alices")
+    assert run(session, "echo ran").out == {"a": ["ran"]}
+    found = run(session, "echo ran", ("b",))
+    assert found.kind("b") == "sudo"
+    assert asked == [f"[sudo] {name} asks for the password of alice: " for name in ("a", "b")]
+
+
+def test_a_host_cannot_write_to_the_terminal_by_the_name_for_which_its_sudo_asks(
+    open_session: Callable[..., Session],
+    server_with: Callable[..., Sshd],
+    accounts: list[Account],
+    client_key: Key,
+    asked: list[str],
+) -> None:
+    server = server_with("pw", "escapes")
+    session = open_session(server, host_section("a", server, accounts[0], client_key))
+    assert run(session, "echo ran").kind("a") == "sudo"
+    assert asked == ["[sudo] a asks for the password of root^[[2J^Jh9: forged: "]
+
+
+def test_a_command_whose_beginning_was_not_seen_is_not_sent_again(
+    open_session: Callable[..., Session],
+    server_with: Callable[..., Sshd],
+    accounts: list[Account],
+    client_key: Key,
+) -> None:  # where something drops sudo's standard error, and a word of it looks like want of a terminal
+    server = server_with("pw", "mute")
+    session = open_session(server, host_section("a", server, accounts[0], client_key))
+    found = run(session, "echo ran >> ran-once")
+    ran = collect(session.stream(session.job(session.inputs.command("cat ran-once; rm ran-once"), ["a"], label="x")))
+    assert ran.out["a"] == ["ran"]
+    assert found.kind("a") == "sudo"
+    assert "it may have run" in said(found)
+
+
 def test_a_question_that_is_not_about_a_password_ends_in_a_sentence(
     open_session: Callable[..., Session],
     server_with: Callable[..., Sshd],
