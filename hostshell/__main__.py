@@ -129,10 +129,6 @@ def _main(argv: Sequence[str]) -> int:
     signal.signal(signal.SIGTERM, _terminate)
     with contextlib.suppress(AttributeError):
         signal.signal(signal.SIGHUP, _terminate)
-    if options.demo:
-        from hostshell.shell.demo import demo
-
-        return demo(options)
     gc.disable()  # while modules and the inventory are loaded there is no garbage to be found
     start = not _answers_only(options.command)
     if start:
@@ -140,6 +136,10 @@ def _main(argv: Sequence[str]) -> int:
 
         with contextlib.suppress(OSError):  # it is tried again, and told, when a worker is started
             process.prepare()
+    if options.demo:
+        from hostshell.shell.demo import demo
+
+        return demo(options, start=start)
     from hostshell.shell.launch import launch
 
     return launch(options, start=start)

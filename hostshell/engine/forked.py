@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import resource_tracker
 from typing import NoReturn
 
-_ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from hostshell.engine.ourselves import search_path
 
 
 def may_fork() -> bool:
@@ -31,6 +31,7 @@ def may_fork() -> bool:
 def in_place_of_a_start(at_end: Callable[[], None]) -> Iterator[None]:
     """In this block what multiprocessing starts as a new interpreter is a fork; ``at_end`` is called when that ends."""
     plain = multiprocessing.util.spawnv_passfds
+    path = search_path()  # modules of a stranger's folder are not run, as little as by ``python -I``
 
     def fork(_path: str, args: Sequence[str], descriptors: Sequence[int]) -> int:
         for stream in (sys.stdout, sys.stderr):
@@ -38,7 +39,7 @@ def in_place_of_a_start(at_end: Callable[[], None]) -> Iterator[None]:
         pid = os.fork()
         if pid:
             return pid
-        _be_helper(args[-1], descriptors, at_end)
+        _be_helper(args[-1], path, descriptors, at_end)
 
     multiprocessing.util.spawnv_passfds = fork  # type: ignore[assignment]  # of what it takes, what it gets
     try:
@@ -57,7 +58,7 @@ def no_tracker() -> None:
         tracker._fd = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)  # type: ignore[attr-defined]  # private
 
 
-def _be_helper(code: str, descriptors: Sequence[int], at_end: Callable[[], None]) -> NoReturn:
+def _be_helper(code: str, path: Sequence[str], descriptors: Sequence[int], at_end: Callable[[], None]) -> NoReturn:
     """The child: what a new interpreter would have done with ``-c code``, and nothing of what it comes from."""
     failed = 1
     try:
@@ -66,8 +67,7 @@ def _be_helper(code: str, descriptors: Sequence[int], at_end: Callable[[], None]
             signal.signal(number, signal.SIG_DFL)
         _close_all_but({0, 1, 2, *descriptors})
         sys.argv[:] = ["-c"]
-        # modules of a stranger's folder are not run, as little as by ``python -I``
-        sys.path[:] = [path for path in sys.path if path == _ROOT or os.path.abspath(path) != os.getcwd()]
+        sys.path[:] = path
         gc.disable()  # while modules are loaded there is no garbage to be found
         exec(code, {"__name__": "__helper__"})  # noqa: S102  # multiprocessing's own line
         failed = 0

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 
 from hostshell.engine import forked, orphans
+from hostshell.engine.ourselves import found_by_helpers
 
 _PRELOAD = "hostshell.engine.worker"
 # a forkserver keeps the environment that it was started in; a worker is to have ours of now
@@ -130,13 +131,16 @@ def prepare() -> None:
                 # last of all: were we killed before the helper runs, nobody would remove it
                 _folder = _Folder()
             folder = _folder.path
-            with _no_main_module(), _no_interrupt():
-                if fork:
-                    with forked.in_place_of_a_start(lambda: orphans.remove(folder)):
-                        forkserver.ensure_running()
-                else:
-                    with _not_from_here(), _folder.named():
-                        forkserver.ensure_running()
+            if fork:
+                with (
+                    forked.in_place_of_a_start(lambda: orphans.remove(folder)),
+                    _no_main_module(),
+                    _no_interrupt(),
+                ):
+                    forkserver.ensure_running()
+            else:
+                with _not_from_here(), found_by_helpers(), _folder.named(), _no_main_module(), _no_interrupt():
+                    forkserver.ensure_running()
 
 
 def start(number: int) -> tuple[BaseProcess, Pipe]:
@@ -151,7 +155,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
             with _not_from_here(), _no_main_module():
                 # on its own first: it would unblock SIGINT for what is started after it
                 resource_tracker.ensure_running()
-            with _not_from_here(), _no_main_module(), _no_interrupt(), _folder.named():
+            with _not_from_here(), found_by_helpers(), _no_main_module(), _no_interrupt(), _folder.named():
                 process = chosen.Process(  # type: ignore[attr-defined]  # of each kind of context
                     target=_run,
                     args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}, _folder.path),

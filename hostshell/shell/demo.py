@@ -16,15 +16,15 @@ Seven demo hosts run on this machine (h3 is off). Tab helps, exit leaves. Try:
   batch_scp -g web_clusters -action put -local /etc/hosts -remote ~/"""
 
 
-def demo(options: argparse.Namespace) -> int:
-    """Start the fleet, run what ``options`` ask for on it, end it; the exit code."""
+def demo(options: argparse.Namespace, *, start: bool = True) -> int:
+    """Start the fleet, run what ``options`` ask for on it, end it; the exit code. ``start`` the workers at once."""
     from hostshell.demo.fleet import DemoFleet
 
     with DemoFleet() as fleet:
         options.sources = [*(options.sources or ()), fleet.inventory]
         options.known_hosts = options.known_hosts or fleet.known_hosts
         options.ssh_config = options.ssh_config or "none"  # the fleet is what it says it is, whatever stands there
-        return launch(options, hint=HINT, before=tour)
+        return launch(options, hint=HINT, before=tour, start=start)
 
 
 def tour(shell: Shell) -> int:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 import multiprocessing.util
+import os
 import subprocess
 import sys
 import textwrap
+import venv
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from hostshell.engine import pool as pool_module
 from hostshell.engine.pool import Pool
 from tests.support import processes
 
+CHECKOUT = Path(__file__).parents[2]
 NOWHERE = Host("a", "127.0.0.1", port=1, user="nobody", host_keys="strict", known_hosts="/dev/null")
 
 
@@ -164,3 +167,78 @@ def test_a_program_with_threads_is_not_forked(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- another hostshell is installed ---
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Python in whose site-packages another hostshell lies, whose workers end at once, beside our libraries."""
+    folder = tmp_path_factory.mktemp("crowded") / "venv"
+    venv.create(folder, symlinks=True)
+    site = next(folder.glob("lib/python*/site-packages"))
+    (site / "ours.pth").write_text("\n".join(path for path in sys.path if path.endswith("site-packages")) + "\n")
+    other = site / "hostshell"
+    (other / "engine").mkdir(parents=True)
+    for name in ("__init__", "engine/__init__", "engine/orphans", "engine/worker"):
+        (other / f"{name}.py").write_text("")
+    (other / "engine" / "process.py").write_text("def _run(*_):\n    pass\n")
+    (other / "__main__.py").write_text("raise SystemExit('the other one')\n")
+    return folder / "bin" / "python"
+
+
+_PING = """
+from hostshell.session import Session
+with Session(known_hosts="/dev/null") as session:
+    print([event.error.kind for event in session.ping(hosts="u@127.0.0.1:1") if hasattr(event, "error")])
+"""
+
+
+def test_workers_of_the_api_are_of_the_hostshell_that_was_imported(crowded: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_PING)
+    for variables, command in (
+        ({"PYTHONPATH": str(CHECKOUT)}, [str(crowded), str(script)]),
+        ({}, [str(crowded), "-c", f"import sys; sys.path.insert(0, {str(CHECKOUT)!r})\n{_PING}"]),
+    ):
+        done = subprocess.run(
+            command,
+            env={**os.environ, **variables},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert (done.stdout, done.stderr) == ("['refused']\n", "")
+
+
+def test_a_module_beside_ours_shadows_none_of_pythons(crowded: Path, tmp_path: Path) -> None:
+    """What is installed lies beside old copies of Python's own modules, now and then."""
+    (tmp_path / "hostshell").symlink_to(CHECKOUT / "hostshell")
+    for name in ("typing", "socket", "selectors"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong one')\n")
+    libraries = [path for path in sys.path if path.endswith("site-packages")]
+    code = "import sys\nsys.path[:] = [path for path in sys.path if not path.endswith('site-packages')]\n"
+    code += f"sys.path += {[str(tmp_path), *libraries]!r}\n{_PING}"
+    done = subprocess.run([str(crowded), "-c", code], cwd="/", capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("['refused']\n", "")
+
+
+@pytest.mark.parametrize("how", ["script", "path"])
+def test_a_checkout_and_its_demo_work_beside_another_hostshell(crowded: Path, tmp_path: Path, how: str) -> None:
+    start = [str(CHECKOUT / "run_shell.py")] if how == "script" else ["-m", "hostshell"]
+    for arguments, said in (
+        (["--demo", "-c", "batch_run -h h1 -cmd 'echo up'"], "h1: up\n"),
+        (["-c", "ping -h u@127.0.0.1:1"], ""),
+    ):
+        done = subprocess.run(
+            [str(crowded), *start, *arguments],
+            env={**os.environ, **({"PYTHONPATH": str(CHECKOUT)} if how == "path" else {})},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.stdout == said, done.stderr
+        assert "worker process ended" not in done.stderr
