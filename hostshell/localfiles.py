@@ -17,6 +17,13 @@ from hostshell.core.paths import expand_home, local_destination, local_layout, s
 from hostshell.core.patterns import is_glob
 
 
+def state_path() -> Path:
+    """``$XDG_STATE_HOME/hostshell``, where what outlives a launch is kept. It need not be there."""
+    base = os.environ.get("XDG_STATE_HOME") or ""
+    root = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
+    return root / "hostshell"
+
+
 def absolute(task: Task) -> Task:
     """``task`` with local paths that mean the same in every process, and what a put's globs match."""
     if isinstance(task, Get):

@@ -170,6 +170,14 @@ def unsafe_name(name: bytes) -> str:
     return ""
 
 
+def unfinished_mode(mode: int | None) -> int:
+    """The mode of a directory that is still being filled: its own, but for others' right to write in it.
+
+    It may stay so where the copy is cut, so it should be as near to the final one as is safe.
+    """
+    return 0o700 | ((0o755 if mode is None else mode) & 0o755)
+
+
 def mode_for(source: int | None, existing: int | None, *, preserve: bool, same_owner: bool) -> int | None:
     """The permission bits that a copied file gets; None leaves what the system gave.
 

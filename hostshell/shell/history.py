@@ -11,12 +11,12 @@ from pathlib import Path
 
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
+from hostshell.localfiles import state_path
+
 
 def state_folder() -> Path:
     """``$XDG_STATE_HOME/hostshell``, made with mode 0700 when missing."""
-    base = os.environ.get("XDG_STATE_HOME") or ""
-    root = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
-    folder = root / "hostshell"
+    folder = state_path()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)  # it may have been there, open to others
     return folder

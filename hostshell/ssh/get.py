@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from hostshell.core import paths
 from hostshell.core.model import Get
 from hostshell.core.patterns import LeftOut, is_glob, matcher
 from hostshell.ssh import comparing
+from hostshell.ssh.abreast import Abreast
 from hostshell.ssh.crew import Crew
 from hostshell.ssh.landing import Folder, Landing
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, remote_reason
@@ -26,7 +26,6 @@ from hostshell.ssh.sftpwire import Attributes, Entry, SftpError
 MAX_NAME = 255  # bytes; file systems take no longer one, and a server could send one of any length
 MAX_MATCHES = 100_000  # paths that a glob may mean
 MAX_FOLDERS = 200_000  # of one tree: they wait in memory for their modes and times, and a server may never end
-OPEN_LOAD = 1024 * 1024  # bytes that a file counts for at least, while it stays open here
 
 
 @dataclass(slots=True)
@@ -49,12 +48,18 @@ class Getting:
 
     leftovers: tuple[bytes, ...] = ()
 
+    @property
+    def kept(self) -> list[bytes]:
+        """The files on this machine with which the same copy goes on."""
+        return sorted(self._receiver.kept)
+
     def __init__(self, files: RemoteFiles, task: Get, host: str, ledger: Ledger) -> None:
         self._files = files
         self._task = task
         self._host = host
         self._ledger = ledger
         self._crew = Crew(files)
+        self._abreast = Abreast(self._crew, files, ledger)
         self._receiver = Receiver(files, task, host, ledger)
         self._left_out = LeftOut(task.exclude)
         self._landings: dict[bytes, Landing] = {}
@@ -135,7 +140,7 @@ class Getting:
             self._ledger.total += found.size or 0
             arrival = Arrival(remote, landing.top(), name, name, found, called=text)
             if several:
-                await self._beside(name, self._file(arrival), found.size or 0)
+                await self._abreast.start(name, self._file(arrival), found.size or 0)
             else:
                 await self._file(arrival)
                 await self._compare(alone=True)
@@ -205,21 +210,6 @@ class Getting:
 
     # --- files ---
 
-    async def _beside(self, name: bytes, step: Coroutine[Any, Any, None], size: int = 0) -> None:
-        """Let ``step`` go on beside the others; what is refused costs it alone."""
-
-        async def guarded() -> None:
-            try:
-                await step
-            except Refused as refused:
-                self._ledger.fail(name, refused)
-
-        try:
-            await self._crew.start(guarded(), size if size <= self._files.small else max(size, OPEN_LOAD))
-        except BaseException:
-            step.close()
-            raise
-
     async def _file(self, arrival: Arrival) -> None:
         """Fetch a file, or put it among those that must be compared first."""
         here = arrival.folder.look(arrival.local)
@@ -247,7 +237,7 @@ class Getting:
                 elif alone:
                     await self._fetch(arrival)
                 else:
-                    await self._beside(arrival.name, self._fetch(arrival), arrival.found.size or 0)
+                    await self._abreast.start(arrival.name, self._fetch(arrival), arrival.found.size or 0)
 
     def _pair(self, arrival: Arrival) -> comparing.Pair:
         def digest() -> bytes | None:
@@ -292,7 +282,7 @@ class Getting:
                             raise
                         self._ledger.fail(directory.name or b"/", refused)
                 else:
-                    await self._beside(directory.name, self._enter(directory))
+                    await self._abreast.start(directory.name, self._enter(directory))
             if level[0] is not top:
                 await self._crew.settled()
             if depth == len(self._folders):
@@ -327,7 +317,8 @@ class Getting:
         self._count += 1
         if self._count > MAX_FOLDERS:
             raise Refused(f"more than {MAX_FOLDERS} directories")
-        folder = directory.parent.below(directory.local) if directory.local else directory.parent
+        mode = None if directory.found is None else directory.found.mode
+        folder = directory.parent.below(directory.local, mode) if directory.local else directory.parent
         if not self._task.dry_run:
             folder.make()
             self._ledger.directories += folder.new
@@ -355,7 +346,7 @@ class Getting:
         if self._left_out.has(path, found.is_directory):
             return
         if found.is_link:
-            await self._beside(name, self._receiver.link(remote, directory.folder, entry.name, name))
+            await self._abreast.start(name, self._receiver.link(remote, directory.folder, entry.name, name))
         elif found.is_directory:
             if depth >= MAX_DEPTH:
                 raise Refused(f"more than {MAX_DEPTH} directories deep")
@@ -365,7 +356,7 @@ class Getting:
             self._ledger.leave_out(name)
         else:
             arrival = Arrival(remote, directory.folder, entry.name, name, found)
-            await self._beside(name, self._file(arrival), found.size or 0)
+            await self._abreast.start(name, self._file(arrival), found.size or 0)
 
     async def _inside(self, directory: _Directory, remote: bytes) -> frozenset[bytes]:
         """Where a directory really is, and those that lead to it. Raises `Refused` for one that is in itself."""

@@ -13,8 +13,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from hostshell.core import paths
-from hostshell.ssh import localdigests
+from hostshell.ssh import localdigests, partials
 from hostshell.ssh.plan import Refused, local_reason, shown
+from hostshell.ssh.unfinished import Unfinished, file_at
 
 # to pass through a folder takes no right to list it; systems without O_PATH want that right too
 _PASS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_CLOEXEC
@@ -24,101 +25,32 @@ _KEPT = 16  # folders of one host's copy that stay open, the latest; a tree may 
 _TRIES = 10  # when another host's copy removes an empty folder that we are about to use
 
 
-class Unfinished:
-    """A file being written under its temporary name. Gone with `abandon`, or whole under its own name with `finish`."""
-
-    def __init__(self, folder: int, name: bytes) -> None:
-        """Raises `Refused` where ``name`` is taken by something that no file may replace."""
-        self._name = name
-        self._descriptor = -1
-        self._temporary = b""
-        self.existing = _file_at(folder, name)
-        self._folder = os.dup(folder)  # the one given may be closed while this file is still under way
-        try:
-            temporary = paths.part_name(name, secrets.token_hex(6))
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._descriptor = os.open(temporary, flags, 0o600, dir_fd=self._folder)
-            self._temporary = temporary
-        except OSError:
-            os.close(self._folder)
-            raise
-
-    def write(self, data: memoryview, offset: int) -> None:
-        """Write all of ``data`` at ``offset``. Raises `Refused`."""
-        try:
-            while data:
-                written = os.pwrite(self._descriptor, data, offset)
-                data, offset = data[written:], offset + written
-        except OSError as error:
-            raise Refused(f"cannot be written: {local_reason(error)}") from None
-
-    def finish(
-        self, mode: int | None, times: tuple[int, int] | None, *, preserve: bool, sync: bool = False, backup: str = ""
-    ) -> None:
-        """Give the file its owner, mode and times (seconds), then its name. Raises `OSError`.
-
-        ``sync``: it reaches the disk first. ``backup``: the old file is kept beside it, with this behind its name.
-        """
-        same_owner = True
-        if self.existing is not None:
-            now = os.fstat(self._descriptor)
-            same_owner = now.st_uid == self.existing.st_uid
-            if (now.st_uid, now.st_gid) != (self.existing.st_uid, self.existing.st_gid):
-                try:
-                    os.fchown(self._descriptor, self.existing.st_uid, self.existing.st_gid)
-                    same_owner = True
-                except OSError:  # only root gives files away
-                    with contextlib.suppress(OSError):
-                        os.fchown(self._descriptor, -1, self.existing.st_gid)
-        old = None if self.existing is None else self.existing.st_mode
-        bits = paths.mode_for(mode, old, preserve=preserve, same_owner=same_owner)
-        # what comes from a host never has setuid, whatever stood here before
-        os.fchmod(self._descriptor, 0o644 if bits is None else bits & 0o777)
-        if times is not None:
-            os.utime(self._descriptor, times)
-        if sync:
-            os.fsync(self._descriptor)
-        descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)  # some file systems report a full disk only here
-        if backup and self.existing is not None:
-            kept = paths.backup_name(self._name, backup)
-            os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
-        os.replace(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
-        self._temporary = b""
-
-    def abandon(self) -> None:
-        """Remove the temporary file, unless `finish` came to its end."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
-        if self._temporary:
-            with contextlib.suppress(OSError):
-                os.unlink(self._temporary, dir_fd=self._folder)
-            self._temporary = b""
-        if self._folder >= 0:
-            os.close(self._folder)
-            self._folder = -1
-
-
 class Folder:
     """A folder of this machine, reached through descriptors. Names given to it are single names, checked before.
 
     It need not exist before `make`. ``new``: we made it. Few descriptors are open, however deep and wide a tree is.
     """
 
-    def __init__(self, landing: Landing, above: Folder | None, name: bytes) -> None:
+    def __init__(self, landing: Landing, above: Folder | None, name: bytes, mode: int | None = None) -> None:
         self._landing = landing
+        self._mode = mode
         self._above = above
         self._name = name
         self._made = False
+        self._cleaned = False
         self.new = False
 
-    def below(self, name: bytes) -> Folder:
-        """The folder ``name`` in this one."""
-        return Folder(self._landing, self, name)
+    @property
+    def path(self) -> bytes:
+        """Its path, for people."""
+        return self._landing.path if self._above is None else paths.join(self._above.path, self._name)
+
+    def below(self, name: bytes, mode: int | None = None) -> Folder:
+        """The folder ``name`` in this one; ``mode`` is what it will have, once it is whole."""
+        return Folder(self._landing, self, name, mode)
 
     def make(self) -> None:
-        """Make it if it is missing, for us alone until `dress`. Raises `Refused`."""
+        """Make it if it is missing; only we may write in it until `dress`. Raises `Refused`."""
         if self._made:
             return
         if self._above is None:
@@ -128,7 +60,7 @@ class Folder:
             parent = self._above.descriptor()
             try:
                 try:
-                    os.mkdir(self._name, 0o700, dir_fd=parent)
+                    os.mkdir(self._name, paths.unfinished_mode(self._mode), dir_fd=parent)
                 except FileExistsError:
                     self.descriptor()  # or it is no folder
                 else:
@@ -157,7 +89,7 @@ class Folder:
     def look(self, name: bytes) -> os.stat_result | None:
         """The file that ``name`` is now; None where there is none to replace. Raises `Refused` for what is no file."""
         try:
-            return _file_at(self.descriptor(), name)
+            return file_at(self.descriptor(), name)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -205,10 +137,16 @@ class Folder:
             raise Refused(f"its mode and times could not be set: {local_reason(error)}") from None
 
     @contextlib.contextmanager
-    def file(self, name: bytes) -> Iterator[Unfinished]:
-        """A file to be written as ``name``; abandoned unless it was finished within the block. Raises `Refused`."""
+    def file(self, name: bytes, partial: bytes = b"") -> Iterator[Unfinished]:
+        """A file to be written as ``name``; abandoned unless it was finished or left within the block.
+
+        ``partial``: see `Unfinished`. Raises `Refused`.
+        """
         try:
-            unfinished = Unfinished(self.descriptor(), name)
+            if partial and not self._cleaned:
+                self._cleaned = True
+                self._clean(partial)
+            unfinished = Unfinished(self.descriptor(), name, partial)
         except OSError as error:
             raise Refused(f"cannot be written: {local_reason(error)}") from None
         try:
@@ -217,6 +155,15 @@ class Folder:
             raise Refused(f"cannot be written: {local_reason(error)}") from None
         finally:
             unfinished.abandon()
+
+    def _clean(self, partial: bytes) -> None:
+        """Remove the partials for which nobody came back."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(b".", _OPEN, dir_fd=self.descriptor())
+            try:
+                partials.clean(descriptor, partial)
+            finally:
+                os.close(descriptor)
 
     def has_link(self, text: bytes, name: bytes) -> bool:
         """Whether ``name`` is a symbolic link that says ``text``."""
@@ -232,7 +179,7 @@ class Folder:
         temporary = paths.part_name(name, secrets.token_hex(6))
         try:
             here = self.descriptor()
-            _file_at(here, name)
+            file_at(here, name)
             os.symlink(text, temporary, dir_fd=here)
             try:
                 os.replace(temporary, name, src_dir_fd=here, dst_dir_fd=here)
@@ -248,6 +195,7 @@ class Landing:
 
     def __init__(self, directory: bytes, host: bytes) -> None:
         """``directory`` is a local path in which ``host`` stands; from that part on no symlink is followed."""
+        self.path = directory
         whole = os.path.join(os.getcwdb(), directory)
         self._parts = [part for part in whole.split(b"/") if part]
         self._chosen = paths.ours_from(whole, host)
@@ -362,18 +310,3 @@ def _no_folder(name: bytes, parent: int, error: OSError, path: bytes = b"") -> R
         if not stat.S_ISDIR(mode):
             return Refused(f"{shown(path or name)} is a file on this machine")
     return Refused(f"the folder {shown(path or name)} cannot be made: {local_reason(error)}")
-
-
-def _file_at(folder: int, name: bytes) -> os.stat_result | None:
-    """The file that a new one replaces; a symlink there is replaced itself. Raises `Refused` for what is no file."""
-    try:
-        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return None
-    if stat.S_ISLNK(found.st_mode):
-        return None
-    if stat.S_ISDIR(found.st_mode):
-        raise Refused("a directory of that name is in the way on this machine")
-    if not stat.S_ISREG(found.st_mode):
-        raise Refused("a device, a FIFO or a socket of that name is in the way on this machine")
-    return found

@@ -6,6 +6,7 @@ Must not know paths or names. Bounded, whatever the size of the file: see `MAX_R
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import struct
 import time
 from collections import deque
@@ -78,7 +79,12 @@ class SftpUpload:
         self._moved: Callable[[int], None] = lambda _: None
 
     async def fill(
-        self, read: Callable[[int, int], bytes], start: int, size: int, moved: Callable[[int], None]
+        self,
+        read: Callable[[int, int], bytes],
+        start: int,
+        size: int,
+        moved: Callable[[int], None],
+        before: hashlib._Hash | None = None,  # noqa: ARG002  # for far sides that check what arrived by it
     ) -> None:
         """Write the bytes from ``start`` up to ``size``; returns once the last are on their way."""
         self._moved = moved

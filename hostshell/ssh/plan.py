@@ -89,6 +89,7 @@ class Ledger:
         self._notes: list[str] = []
         self._left_out = _Names()
         self._failed = _Names()
+        self._resumed = _Names()
         self._would_send = _Names()
         self._would_replace = _Names()
         self._would_bytes = 0
@@ -116,9 +117,10 @@ class Ledger:
         self._unchanged += 1
         self._saved += size
 
-    def resumed(self, size: int) -> None:
+    def resumed(self, path: bytes, size: int) -> None:
         """``size`` bytes of a file were over already, from an earlier try."""
         self._saved += size
+        self._resumed.add(shown(path))
 
     def would(self, path: bytes, size: int, *, replace: bool) -> None:
         """In a dry run: a file would be sent, or would replace what is there."""
@@ -152,6 +154,8 @@ class Ledger:
         notes = list(self._notes)
         if dry_run:
             notes.insert(0, self._dry())
+        if self._resumed:
+            notes.append(f"went on where an earlier try had stopped: {self._resumed}")
         if self._left_out:
             notes.append(f"left out, being no files, directories or links: {self._left_out}")
         planned = Planned(self._would_send.count, self._would_replace.count, self._would_bytes) if dry_run else None

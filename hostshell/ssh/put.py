@@ -9,22 +9,21 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any
 
 from hostshell.core import paths
 from hostshell.core.model import Put
 from hostshell.core.patterns import LeftOut
 from hostshell.ssh import comparing, localdigests
+from hostshell.ssh.abreast import Abreast
 from hostshell.ssh.crew import Crew
+from hostshell.ssh.partials import Claims
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, shown
 from hostshell.ssh.remotefiles import RemoteFiles, SftpGone
 from hostshell.ssh.sending import Item, Sender, times_of
 from hostshell.ssh.sftpwire import Attributes, SftpError
 
 MANY = 48  # names in a local directory from which on the host's is listed, instead of asked about each
-OPEN_LOAD = 1024 * 1024  # bytes that a file counts for at least, while it stays open here
 
 
 @dataclass(slots=True)
@@ -46,13 +45,14 @@ class _Directory:
 class Putting:
     """One put to one host."""
 
-    def __init__(self, files: RemoteFiles, task: Put, host: str, ledger: Ledger) -> None:
+    def __init__(self, files: RemoteFiles, task: Put, host: str, ledger: Ledger, claims: Claims) -> None:
         self._files = files
         self._task = task
         self._host = host
         self._ledger = ledger
         self._crew = Crew(files)
-        self._sender = Sender(files, task, ledger)
+        self._abreast = Abreast(self._crew, files, ledger)
+        self._sender = Sender(files, task, ledger, claims)
         self._left_out = LeftOut(task.exclude)
         self._made: list[bytes] = []  # directories made for --parents
         self._alike: list[Item] = []  # files of the same size as what is there: to be compared
@@ -63,6 +63,11 @@ class Putting:
     def leftovers(self) -> list[bytes]:
         """The temporary files that may have stayed on the host."""
         return sorted(self._sender.leftovers)
+
+    @property
+    def kept(self) -> list[bytes]:
+        """The files on the host with which the same copy goes on."""
+        return sorted(self._sender.kept)
 
     def run(self) -> Copied:
         """Carry it out. Raises `Refused` for the whole, `TransferError` for a part, `SftpGone`, `SftpStopped`."""
@@ -84,6 +89,8 @@ class Putting:
             await self._compare()
             await self._crew.settled()
             await self._finish_directories()
+            if not self._task.dry_run:
+                await self._sender.clean()
             await self._verify()
         except BaseException:
             await self._crew.settled()
@@ -110,7 +117,7 @@ class Putting:
             self._ledger.total += info.st_size
             item = Item(source, target, shown_as, info, follow=True)
             if several:
-                await self._beside(item.name, self._file(item), info.st_size)
+                await self._abreast.start(item.name, self._file(item), info.st_size)
             else:
                 await self._file(item)
                 await self._compare(alone=True)
@@ -189,21 +196,6 @@ class Putting:
 
     # --- files ---
 
-    async def _beside(self, name: bytes, step: Coroutine[Any, Any, None], size: int = 0) -> None:
-        """Let ``step`` go on beside the others; what is refused costs it alone."""
-
-        async def guarded() -> None:
-            try:
-                await step
-            except Refused as refused:
-                self._ledger.fail(name, refused)
-
-        try:
-            await self._crew.start(guarded(), size if size <= self._files.small else max(size, OPEN_LOAD))
-        except BaseException:
-            step.close()
-            raise
-
     async def _file(self, item: Item) -> None:
         """Send a file, or put it among those that must be compared first."""
         if item.existing is None:
@@ -228,7 +220,7 @@ class Putting:
                 if alone:
                     await step
                 else:
-                    await self._beside(item.name, step, 0 if same else item.info.st_size)
+                    await self._abreast.start(item.name, step, 0 if same else item.info.st_size)
 
     def _pair(self, item: Item) -> comparing.Pair:
         def digest() -> bytes | None:
@@ -286,7 +278,7 @@ class Putting:
                             raise
                         self._ledger.fail(directory.name, refused)
                 else:
-                    await self._beside(directory.name, self._enter(directory))
+                    await self._abreast.start(directory.name, self._enter(directory))
             if directory is not top:
                 await self._crew.settled()
             level = [directory for directory in level if directory.usable]
@@ -318,19 +310,19 @@ class Putting:
         except OSError as error:
             raise Refused(f"the local file cannot be read: {local_reason(error)}") from None
         if not directory.new or not self._task.dry_run:
-            directory.new = await self._make_for_tree(directory.target)
+            directory.new = await self._make_for_tree(directory.target, directory.info.st_mode)
         if not directory.new and len(directory.entries) >= MANY:
             with contextlib.suppress(SftpError):  # too many names, or it may not be read: each is looked at then
                 listed = await self._files.list(directory.target)
                 directory.there = {one.name: one.attributes for one in listed}
         directory.usable = True
 
-    async def _make_for_tree(self, path: bytes) -> bool:
-        """Make a directory of a tree, open to us alone until it is whole; False when it was there before."""
+    async def _make_for_tree(self, path: bytes, mode: int) -> bool:
+        """Make a directory of a tree that only we may write in until it is whole; False when it was there before."""
         error = None
         if not self._task.dry_run:
             try:
-                await self._files.mkdir(path, 0o700)
+                await self._files.mkdir(path, paths.unfinished_mode(mode))
             except SftpError as refused:
                 error = refused
             else:
@@ -369,7 +361,7 @@ class Putting:
         if self._left_out.has(path, stat.S_ISDIR(info.st_mode)):
             return
         if stat.S_ISLNK(info.st_mode):
-            await self._beside(name, self._sender.link(os.readlink(entry.path), target, name))
+            await self._abreast.start(name, self._sender.link(os.readlink(entry.path), target, name))
         elif stat.S_ISDIR(info.st_mode):
             if depth >= MAX_DEPTH:
                 raise Refused(f"more than {MAX_DEPTH} directories deep")
@@ -388,7 +380,7 @@ class Putting:
             if item.existing is not None and item.existing.size == info.st_size and not self._task.force:
                 self._alike.append(item)
             else:
-                await self._beside(name, self._file(item), info.st_size)
+                await self._abreast.start(name, self._file(item), info.st_size)
         else:
             self._ledger.leave_out(name)
 
@@ -396,7 +388,7 @@ class Putting:
         """Modes and times last of all: filling a directory changes its times, and a read-only one cannot be filled."""
         for level in reversed(self._dress):
             for directory in level:
-                await self._beside(directory.name, self._dress_directory(directory))
+                await self._abreast.start(directory.name, self._dress_directory(directory))
             await self._crew.settled()
 
     async def _dress_directory(self, directory: _Directory) -> None:

@@ -10,12 +10,15 @@ import stat
 import time
 from dataclasses import dataclass
 
+from hostshell.core import paths
 from hostshell.core.model import Get
 from hostshell.ssh.landing import Folder
+from hostshell.ssh.partials import CANNOT_GO_ON, LEAST, part_name
 from hostshell.ssh.plan import Ledger, Refused, remote_reason
-from hostshell.ssh.remotefiles import Download, FileShrank, RemoteFiles
+from hostshell.ssh.remotefiles import Download, FileShrank, RemoteFiles, SftpGone, SftpStopped
 from hostshell.ssh.sending import SYNCED
 from hostshell.ssh.sftpwire import Attributes, SftpError
+from hostshell.ssh.unfinished import Unfinished
 
 
 @dataclass(slots=True)
@@ -44,6 +47,7 @@ class Receiver:
         self._host = host
         self._ledger = ledger
         self._stamp = time.strftime("%Y%m%d-%H%M%S")
+        self.kept: set[bytes] = set()  # files here with which a later try goes on
 
     async def fetch(self, arrival: Arrival) -> None:
         """Copy one file to exactly its name. The folder is made once the host has opened the file. Raises `Refused`."""
@@ -76,11 +80,12 @@ class Receiver:
             # it is here in one piece or not at all, so that nothing need be open here while others wait
             await download.fetch(lambda data, _: held.extend(data), 0, size, self._ledger.moved)
         arrival.folder.make()
-        with arrival.folder.file(arrival.local) as unfinished:
+        partial = self._partial(arrival, found) if size >= LEAST else b""
+        with arrival.folder.file(arrival.local, partial) as unfinished:
             if small:
                 unfinished.write(memoryview(held), 0)
             else:
-                await download.fetch(unfinished.write, 0, size, self._ledger.moved)
+                await self._fetch(download, unfinished, size, arrival)
             unfinished.finish(
                 found.mode,
                 None if found.atime is None or found.mtime is None else (found.atime, found.mtime),
@@ -88,6 +93,36 @@ class Receiver:
                 sync=self._task.sync or size > SYNCED,
                 backup=self._stamp if self._task.backup else "",
             )
+
+    def _partial(self, arrival: Arrival, found: Attributes) -> bytes:
+        host = self._host.encode("utf-8", "surrogateescape")
+        where = os.path.abspath(paths.join(arrival.folder.path, arrival.local))
+        return part_name(arrival.local, (host, arrival.remote, where), (found.size, found.mtime))
+
+    async def _fetch(self, download: Download, unfinished: Unfinished, size: int, arrival: Arrival) -> None:
+        """Fetch the content, from where an earlier try stopped where that is how the host's file begins."""
+        try:
+            if unfinished.start and not await self._goes_on(unfinished, size, arrival):
+                unfinished.anew()
+            if unfinished.start:
+                self._ledger.resumed(arrival.name, unfinished.start)
+            await download.fetch(unfinished.write, unfinished.start, size, self._ledger.moved)
+        except (SftpGone, SftpStopped):
+            if name := unfinished.leave():
+                self.kept.add(paths.join(arrival.folder.path, name))
+            raise
+
+    async def _goes_on(self, unfinished: Unfinished, size: int, arrival: Arrival) -> bool:
+        if self._task.force or unfinished.start > size:
+            return False
+        digest = await self._files.digest_of_start(arrival.remote, unfinished.start)
+        if digest is None:
+            self._ledger.note(CANNOT_GO_ON)
+            return False
+        same = unfinished.begins_as(digest, lambda: self._files.stopping)
+        if self._files.stopping:
+            raise SftpStopped  # nothing has been seen that speaks against the partial
+        return same
 
     def freshen(self, arrival: Arrival) -> None:
         """The content is here already: times as of the host's, and the mode where it was asked for."""

@@ -9,6 +9,7 @@ answers. A verb that has to wait does ``await crew.reply(number)``; one that nev
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -53,12 +54,18 @@ class Upload(Protocol):
     """A file being written under a name that nobody else uses. Ended by `finish` or `abandon`, never by both."""
 
     async def fill(
-        self, read: Callable[[int, int], bytes], start: int, size: int, moved: Callable[[int], None]
+        self,
+        read: Callable[[int, int], bytes],
+        start: int,
+        size: int,
+        moved: Callable[[int], None],
+        before: hashlib._Hash | None = None,
     ) -> None:
         """Write the bytes from ``start`` up to ``size``, got by ``read(length, offset)``, many pieces under way.
 
-        A ``size`` of 0 means "to the end of what ``read`` gives". What the source gains meanwhile is left out. Returns
-        once all is on its way; whether it arrived, `finish` tells. Raises `FileShrank`, and what ``read`` raises.
+        ``before`` is the running SHA-256 of the bytes before ``start``, where that is known. A ``size`` of 0 means "to
+        the end of what ``read`` gives". What the source gains meanwhile is left out. Returns once all is on its way;
+        whether it arrived, `finish` tells. Raises `FileShrank`, and what ``read`` raises.
         """
         ...
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import stat
 import time
 from dataclasses import dataclass
 
 from hostshell.core import paths
 from hostshell.core.model import Put
+from hostshell.ssh.beginning import Beginner, Begun, temporary_name
+from hostshell.ssh.partials import Claims
 from hostshell.ssh.plan import Ledger, Refused, local_reason, refused_write, remote_reason, shown
-from hostshell.ssh.remotefiles import FileShrank, RemoteFiles, SftpGone, Upload
+from hostshell.ssh.remotefiles import FileShrank, RemoteFiles, SftpGone, SftpStopped, Upload
 from hostshell.ssh.sftpwire import PERMISSION_DENIED, Attributes, SftpError
 
 MAX_LINKS = 40  # symlinks in a row before we call it a circle; the kernel's own limit
@@ -41,14 +42,23 @@ class Item:
 
 
 class Sender:
-    """Sends files to one host. ``leftovers`` are temporary files that may be there at the moment."""
+    """Sends files to one host.
 
-    def __init__(self, files: RemoteFiles, task: Put, ledger: Ledger) -> None:
+    ``leftovers`` are temporary files that may be there at the moment, ``kept`` those with which a later try goes on.
+    """
+
+    def __init__(self, files: RemoteFiles, task: Put, ledger: Ledger, claims: Claims) -> None:
         self._files = files
         self._task = task
         self._ledger = ledger
         self._stamp = time.strftime("%Y%m%d-%H%M%S")
         self.leftovers: set[bytes] = set()
+        self.kept: set[bytes] = set()
+        self._beginner = Beginner(files, claims, ledger, self.leftovers)
+
+    async def clean(self) -> None:
+        """Remove what earlier copies left on the host and nobody came back for."""
+        await self._beginner.clean()
 
     async def look(self, item: Item) -> None:
         """See what stands at the target. Links there survive: the item then goes where they lead. Raises `Refused`."""
@@ -118,7 +128,7 @@ class Sender:
                 return
             if found.is_directory or found.is_special:
                 raise Refused("a directory or a device of that name is in the way on the host")
-            temporary = _temporary(target)
+            temporary = temporary_name(target)
             self.leftovers.add(temporary)
             try:
                 await self._files.symlink(text, temporary)
@@ -155,28 +165,41 @@ class Sender:
     async def _write(self, reader: _Reader, item: Item) -> None:
         directory = paths.split(item.target)[0]
         size = item.info.st_size
-        temporary = _temporary(item.target)
-        self.leftovers.add(temporary)  # from the moment that the request is out
+        begun: Begun | None = None
         try:
             try:
-                upload = await self._files.create(temporary)
-            except SftpError as error:
-                self.leftovers.discard(temporary)
-                raise await self._cannot_write(error, directory, size) from None
-            try:
-                await self._fill(upload, reader, item, 0)
+                begun = await self._beginner.begin(
+                    reader.descriptor, item.source, item.target, item.info, item.name, anew=self._task.force
+                )
+                await self._fill(begun, reader, item)
             except SftpError as error:
                 raise await self._cannot_write(error, directory, size) from None
-            await self._give_name(temporary, item)
-            self.leftovers.discard(temporary)
+            await self._give_name(begun.path, item)
+            self.leftovers.discard(begun.path)
+        except (SftpGone, SftpStopped):
+            if begun is not None and begun.worth_keeping:
+                self.leftovers.discard(begun.path)
+                self.kept.add(begun.path)
+            raise
         finally:
-            await self._remove(temporary)
+            if begun is not None:
+                try:
+                    await self._remove(begun.path)
+                finally:
+                    begun.settle(left=begun.path in self.leftovers or begun.path in self.kept)
 
-    async def _fill(self, upload: Upload, reader: _Reader, item: Item, start: int) -> None:
+    async def _fill(self, begun: Begun, reader: _Reader, item: Item) -> None:
         """Write, dress and close the temporary file. Every status counts, the close's too."""
         size = item.info.st_size
+        upload = begun.upload
+
+        def moved(count: int) -> None:
+            begun.arrived += count
+            self._ledger.moved(count)
+
         try:
-            await upload.fill(reader.read, start, size, self._ledger.moved)
+            reader.go_on(begun.before)
+            await upload.fill(reader.read, begun.start, size, moved, begun.before)
             attributes = await self._dress(upload, item)
             await upload.finish(attributes, sync=self._task.sync or size > SYNCED)
         except FileShrank:
@@ -258,23 +281,32 @@ class Sender:
 
 
 class _Reader:
-    """Reads a local file from its start to its end, and keeps its digest where it is to be verified."""
+    """Reads a local file from its start to its end, and keeps its digest where it is to be verified.
+
+    ``descriptor`` is -1 once all of it has been read.
+    """
 
     def __init__(self, descriptor: int, *, verify: bool) -> None:
-        self._descriptor = descriptor
+        self.descriptor = descriptor
         self._data: bytes | None = None
         self._digest = hashlib.sha256() if verify else None
 
     def hold(self, size: int) -> None:
         """Read all of it now, so that the file need not stay open. Raises OSError."""
-        self._data = os.pread(self._descriptor, size, 0)
+        self._data = os.pread(self.descriptor, size, 0)
+        self.descriptor = -1
+
+    def go_on(self, before: hashlib._Hash | None) -> None:
+        """What is read is what comes after the bytes that ``before`` is the digest of, if any."""
+        if self._digest is not None and before is not None:
+            self._digest = before.copy()
 
     def read(self, length: int, offset: int) -> bytes:
         """``length`` bytes from ``offset`` on, in order. Raises OSError."""
         if self._data is not None:
             data = self._data[offset : offset + length]
         else:
-            data = os.pread(self._descriptor, length, offset)
+            data = os.pread(self.descriptor, length, offset)
         if self._digest is not None:
             self._digest.update(data)
         return data
@@ -286,8 +318,3 @@ class _Reader:
 def times_of(info: os.stat_result) -> dict[str, int]:
     """The source's times, as `Attributes` takes them."""
     return {"atime": int(info.st_atime), "mtime": int(info.st_mtime)}
-
-
-def _temporary(target: bytes) -> bytes:
-    directory, name = paths.split(target)
-    return paths.join(directory, paths.part_name(name, secrets.token_hex(6)))

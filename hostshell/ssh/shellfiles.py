@@ -149,8 +149,10 @@ class ShellFiles:
         return ShellUpload(self, path)
 
     async def reopen(self, path: bytes) -> ShellUpload:
-        """Go on with a file that is there."""
-        self.done(b"[ -f %s ] && : >> %s" % (word(path), word(path)))
+        """Go on with a file that is there, and that is none by way of a link."""
+        target = word(path)
+        wrong = b"{ echo x: No such file or directory; exit 1; }"
+        self.done(b"[ -f %s ] && [ ! -L %s ] || %s\n: >> %s" % (target, target, wrong, target))
         return ShellUpload(self, path)
 
     async def open(self, path: bytes) -> ShellDownload:
@@ -236,12 +238,17 @@ class ShellUpload:
         self._hash: Any = hashlib.sha256()
 
     async def fill(
-        self, read: Callable[[int, int], bytes], start: int, size: int, moved: Callable[[int], None]
+        self,
+        read: Callable[[int, int], bytes],
+        start: int,
+        size: int,
+        moved: Callable[[int], None],
+        before: hashlib._Hash | None = None,
     ) -> None:
         """Write what is from ``start`` on."""
         self._size = start
         if start:
-            self._hash = None  # what is there already was compared by whoever knows it
+            self._hash = None if before is None else before.copy()
         stream: Stream | None = None
         try:
             while not size or self._size < size:

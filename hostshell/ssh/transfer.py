@@ -6,13 +6,15 @@ Must not know turns or events; it is told whom to report to, and when to stop.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
 from hostshell.ssh.get import Getting
+from hostshell.ssh.partials import Claims
 from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
 from hostshell.ssh.recoded import Recoded
@@ -32,15 +34,20 @@ def put(
     report: Reporter,
     stopped: Callable[[], bool],
     encoding: str = UTF_8,
+    partials: Path | None = None,
 ) -> Copied:
     """Copy ``task.local`` to ``task.remote`` on ``host``, whose names are in ``encoding``; ``{host}`` in both has been
-    replaced.
+    replaced. ``partials`` is the folder of this machine that records what cut copies left on hosts, made when there is
+    something to record; without one no copy goes on where an earlier try stopped.
 
     ``report(path, bytes done, bytes in all)`` is called at most four times a second and once at the end.
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """
-    return _carry_out(connection, task, lambda files: Putting(files, task, host, Ledger(report)), stopped, encoding)
+    claims = Claims(partials, host)
+    return _carry_out(
+        connection, task, lambda files: Putting(files, task, host, Ledger(report), claims), stopped, encoding
+    )
 
 
 def get(
@@ -51,6 +58,7 @@ def get(
     report: Reporter,
     stopped: Callable[[], bool],
     encoding: str = UTF_8,
+    partials: Path | None = None,  # noqa: ARG001  # of puts: what a get leaves lies where it looks for it
 ) -> Copied:
     """Copy ``task.remote`` of ``host`` to ``task.local``.
 
@@ -110,9 +118,16 @@ def _far_side(connection: OpensSessions, stopped: Callable[[], bool]) -> tuple[R
 
 
 def _left(copy: Putting | Getting, message: str) -> str:
-    """The sentence with the temporary files that could not be removed, or "" where none is left."""
-    names = [shown(path) for path in copy.leftovers]
-    if not names:
-        return ""
+    """The sentence with the unfinished files that are still there, or "" where there is none."""
+    parts = [message]
+    if copy.kept:
+        where = "on the host" if isinstance(copy, Putting) else "here"
+        parts.append(f"the same copy again goes on from {_some(copy.kept)} {where}")
+    if copy.leftovers:
+        parts.append(f"{_some(copy.leftovers)} may have stayed on the host")
+    return "; ".join(parts) if len(parts) > 1 else ""
+
+
+def _some(names: Sequence[bytes]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return f"{message}; {', '.join(names[:NAMED])}{more} may have stayed on the host"
+    return ", ".join(shown(path) for path in names[:NAMED]) + more

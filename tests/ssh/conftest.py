@@ -32,11 +32,18 @@ class Copier:
     stopped: Callable[[], bool] = lambda: False
     reports: list[tuple[str, int, int]] = field(default_factory=list)
 
+    @property
+    def partials(self) -> Path:
+        """Where what cut copies left is recorded."""
+        return self.here.parent / f"{self.here.name}-partials"
+
     def put(self, local: Path | str, remote: Path | str, *, parents: bool = False, **more: Any) -> transfer.Copied:
         """`transfer.put`; a relative remote text is below ``there``. ``more`` are further fields of `Put`."""
         self.reports.clear()
         task = Put(os.path.join(self.here, local), self.remote(remote), parents, **more)
-        return transfer.put(self.transport, task, self.host, report=self._report, stopped=self.stopped)
+        return transfer.put(
+            self.transport, task, self.host, report=self._report, stopped=self.stopped, partials=self.partials
+        )
 
     def get(self, remote: Path | str, local: str = "out/", *, expect: str = "", **more: Any) -> transfer.Copied:
         """`transfer.get`; relative texts are below ``there`` and ``here``. ``expect``: how it must fail."""

@@ -238,13 +238,14 @@ def test_a_full_disk_is_named_and_the_old_file_stays(copier: Copier, accounts: l
         folder.rmdir()
 
 
-def test_a_stop_leaves_nothing_behind(copier: Copier) -> None:
+def test_a_stop_leaves_nothing_but_the_partial_that_it_names(copier: Copier) -> None:
     (copier.here / "big").touch()
     os.truncate(copier.here / "big", 2_000_000_000)
     copier.stopped = lambda: bool(copier.reports)
-    with pytest.raises(CopyStopped):
+    with pytest.raises(CopyStopped) as caught:
         copier.put("big", "big")
-    assert names(copier.there) == []
+    (left,) = names(copier.there)
+    assert str(caught.value) == f"stopped; the same copy again goes on from {copier.there}/{left} on the host"
     assert copier.transport.is_active()
 
 

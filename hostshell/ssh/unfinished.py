@@ -1,0 +1,181 @@
+"""One file of this machine while a download is written into it: whole under its name, or left for a later try, or gone.
+
+Must not know SFTP, nor folders beyond the open one that it is given.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from collections.abc import Callable
+
+from hostshell.core import paths
+from hostshell.ssh import localdigests, partials
+from hostshell.ssh.plan import Refused, local_reason
+
+
+class Unfinished:
+    """A file being written under its temporary name. Gone with `abandon`, or whole under its own name with `finish`.
+
+    ``start``: bytes that an earlier try of the same copy left in it; `anew` throws them away.
+    """
+
+    def __init__(self, folder: int, name: bytes, partial: bytes = b"") -> None:
+        """``partial`` is the temporary name with which a later try goes on; without one there is no later.
+
+        Raises `Refused` where ``name`` is taken by something that no file may replace.
+        """
+        self._name = name
+        self._descriptor = -1
+        self._temporary = b""
+        self._lasting = False
+        self._leave = False
+        self.start = 0
+        self.existing = file_at(folder, name)
+        self._folder = os.dup(folder)  # the one given may be closed while this file is still under way
+        try:
+            if not partial or not self._go_on(partial):
+                self._create(paths.part_name(name, secrets.token_hex(6)))
+        except OSError:
+            os.close(self._folder)
+            raise
+
+    def _create(self, temporary: bytes) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._descriptor = os.open(temporary, flags, 0o600, dir_fd=self._folder)
+        self._temporary = temporary
+
+    def _go_on(self, partial: bytes) -> bool:
+        """Have the partial, new or as an earlier try left it; False where another copy has it, or it is not ours."""
+        try:
+            self._create(partial)
+        except FileExistsError:
+            try:
+                flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+                self._descriptor = os.open(partial, flags, dir_fd=self._folder)
+            except OSError:
+                return False
+        try:
+            self._lasting = partials.lock(self._descriptor) and self._is_own(partial)
+        except OSError:  # no locks on this file system: then nothing goes on, and what we have made goes
+            self.abandon(whole=False)
+        if self._lasting:
+            self._temporary = partial
+            self.start = os.fstat(self._descriptor).st_size
+            if self.start < partials.LEAST:
+                self.anew()
+            return True
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+        self._descriptor = -1
+        self._temporary = b""
+        return False
+
+    def _is_own(self, partial: bytes) -> bool:
+        """Whether the open file is the one of that name, a plain one of ours alone that nobody else may write."""
+        found = os.fstat(self._descriptor)
+        try:
+            named = os.stat(partial, dir_fd=self._folder, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return (
+            os.path.samestat(found, named)
+            and stat.S_ISREG(found.st_mode)
+            and found.st_nlink == 1
+            and found.st_uid == os.geteuid()
+            and not found.st_mode & 0o022
+        )
+
+    def begins_as(self, digest: bytes | None, stopped: Callable[[], bool]) -> bool:
+        """Whether what is in it from ``start`` back has this SHA-256."""
+        before = localdigests.start_of(self._descriptor, self.start, stopped)
+        return before is not None and before.digest() == digest
+
+    def anew(self) -> None:
+        """Begin with nothing. Raises `OSError`."""
+        os.ftruncate(self._descriptor, 0)
+        self.start = 0
+
+    def leave(self) -> bytes:
+        """Let a later try go on with it, where that is worth while: its name, else b""."""
+        if self._lasting and self._descriptor >= 0 and os.fstat(self._descriptor).st_size >= partials.LEAST:
+            self._leave = True
+            return self._temporary
+        return b""
+
+    def write(self, data: memoryview, offset: int) -> None:
+        """Write all of ``data`` at ``offset``. Raises `Refused`."""
+        try:
+            while data:
+                written = os.pwrite(self._descriptor, data, offset)
+                data, offset = data[written:], offset + written
+        except OSError as error:
+            raise Refused(f"cannot be written: {local_reason(error)}") from None
+
+    def finish(
+        self, mode: int | None, times: tuple[int, int] | None, *, preserve: bool, sync: bool = False, backup: str = ""
+    ) -> None:
+        """Give the file its owner, mode and times (seconds), then its name. Raises `OSError`.
+
+        ``sync``: it reaches the disk first. ``backup``: the old file is kept beside it, with this behind its name.
+        """
+        same_owner = True
+        if self.existing is not None:
+            now = os.fstat(self._descriptor)
+            same_owner = now.st_uid == self.existing.st_uid
+            if (now.st_uid, now.st_gid) != (self.existing.st_uid, self.existing.st_gid):
+                try:
+                    os.fchown(self._descriptor, self.existing.st_uid, self.existing.st_gid)
+                    same_owner = True
+                except OSError:  # only root gives files away
+                    with contextlib.suppress(OSError):
+                        os.fchown(self._descriptor, -1, self.existing.st_gid)
+        old = None if self.existing is None else self.existing.st_mode
+        bits = paths.mode_for(mode, old, preserve=preserve, same_owner=same_owner)
+        # what comes from a host never has setuid, whatever stood here before
+        os.fchmod(self._descriptor, 0o644 if bits is None else bits & 0o777)
+        if times is not None:
+            os.utime(self._descriptor, times)
+        if sync:
+            os.fsync(self._descriptor)
+        # some file systems report a full disk only at a close; the lock lives on in the copy until the rename is done
+        descriptor, self._descriptor = self._descriptor, os.dup(self._descriptor)
+        os.close(descriptor)
+        if backup and self.existing is not None:
+            kept = paths.backup_name(self._name, backup)
+            os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
+        os.replace(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        self._temporary = b""
+
+    def abandon(self, *, whole: bool = True) -> None:
+        """Remove the temporary file, unless `finish` came to its end or it was left for later.
+
+        ``whole``: it is over; else another temporary file may be begun with.
+        """
+        if self._temporary and not self._leave:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary, dir_fd=self._folder)  # before the lock goes with the descriptor
+        self._temporary = b""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+        if whole and self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+
+def file_at(folder: int, name: bytes) -> os.stat_result | None:
+    """The file that a new one replaces; a symlink there is replaced itself. Raises `Refused` for what is no file."""
+    try:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISLNK(found.st_mode):
+        return None
+    if stat.S_ISDIR(found.st_mode):
+        raise Refused("a directory of that name is in the way on this machine")
+    if not stat.S_ISREG(found.st_mode):
+        raise Refused("a device, a FIFO or a socket of that name is in the way on this machine")
+    return found
