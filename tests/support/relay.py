@@ -55,6 +55,8 @@ class CutRelay(Faulty):
         self._limit_down = after_down
         self._state = threading.Lock()
         self._frozen = False
+        self._freeze_up: int | None = None
+        self._freeze_down: int | None = None
         self._abandoned: set[socket.socket] = set()
         self._wakers: dict[socket.socket, bool] = {}  # one a link: its waker, and whether the link is to be cut
 
@@ -82,6 +84,12 @@ class CutRelay(Faulty):
         with self._state:
             self._abandoned.update(self._wakers)
         self._wake()
+
+    def freeze_after(self, *, up: int | None = None, down: int | None = None) -> None:
+        """Freeze as soon as at least so many more bytes from now have come from one side or the other."""
+        with self._state:
+            self._freeze_up = None if up is None else self.up + up
+            self._freeze_down = None if down is None else self.down + down
 
     def thaw(self) -> None:
         """Pass bytes on again."""
@@ -151,6 +159,10 @@ class CutRelay(Faulty):
                 self.up += len(piece)
             else:
                 self.down += len(piece)
+            reached = self._freeze_up if way.up else self._freeze_down
+            if reached is not None and (self.up if way.up else self.down) >= reached:
+                self._frozen = True
+                self._freeze_up = self._freeze_down = None
 
     def _wake(self) -> None:
         with self._state:
