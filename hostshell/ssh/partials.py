@@ -23,6 +23,7 @@ KEPT = 7 * 24 * 3600.0  # seconds that a partial waits for its next try
 MOST_RECORD = 64 * 1024  # bytes of the paths that one record holds
 CANNOT_GO_ON = "an earlier try was not gone on with: the host computes no SHA-256 to check it by"
 _TRIES = 5
+_TOKEN = b"0123456789abcdef0123.part"  # how long the end of a name is that differs from copy to copy
 _NAME = re.compile(rb"\..+\.hostshell-([0-9a-f]{12})[0-9a-f]{8}\.part", re.DOTALL)
 
 
@@ -46,6 +47,13 @@ def of_same_copy(name: bytes, other: bytes) -> bool:
 def is_partial(name: bytes) -> bool:
     """Whether a file's name is one that `part_name` gives."""
     return _NAME.fullmatch(name) is not None
+
+
+def pattern(path: bytes) -> bytes:
+    """A partial's path as the glob that means it on every host; any other path as it is."""
+    if not is_partial(paths.split(path)[1]):
+        return path
+    return path[: len(path) - len(_TOKEN)] + b"*.part"
 
 
 def lock(descriptor: int) -> bool:

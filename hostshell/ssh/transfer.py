@@ -14,7 +14,7 @@ from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
 from hostshell.ssh.get import Getting
-from hostshell.ssh.partials import Claims
+from hostshell.ssh.partials import Claims, pattern
 from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
 from hostshell.ssh.put import Putting
 from hostshell.ssh.recoded import Recoded
@@ -130,4 +130,10 @@ def _left(copy: Putting | Getting, message: str) -> str:
 
 def _some(names: Sequence[bytes]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(shown(path) for path in names[:NAMED]) + more
+    return ", ".join(_plain(path) for path in names[:NAMED]) + more
+
+
+def _plain(path: bytes) -> str:
+    """A path as a person types it; without the hash in a partial's name all hosts say the same."""
+    path = pattern(path)
+    return "~/" + shown(path[2:]) if path.startswith(b"./") else shown(path)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hostshell.ssh import partials
-from hostshell.ssh.partials import KEPT, Claims, is_partial, of_same_copy, part_name
+from hostshell.ssh.partials import KEPT, Claims, is_partial, of_same_copy, part_name, pattern
 
 NOW = 2_000_000_000.0
 
@@ -32,6 +32,12 @@ def test_a_name_is_hidden_fits_and_tells_copies_apart() -> None:
     assert len(part_name(b"n" * 255, copy, (None, 5))) <= 255
     assert not is_partial(b".src.0123456789ab.part")
     assert not is_partial(b"src.hostshell-0123456789abcdef0123.part")
+
+
+def test_a_sentence_says_a_name_that_is_the_same_on_every_host() -> None:
+    name = part_name(b"src", (b"web1", b"/src", b"/tmp/src"), (1,))
+    assert pattern(b"/tmp/" + name) == b"/tmp/.src.hostshell-*.part"
+    assert pattern(b"/tmp/.src.0123456789ab.part") == b"/tmp/.src.0123456789ab.part"
 
 
 def test_another_version_of_the_source_has_another_name_of_the_same_copy() -> None:

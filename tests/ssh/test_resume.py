@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from tests.support.keys import Key
 from tests.support.relay import CutRelay
 from tests.support.sshd import Sshd
 
-SIZE = 32 * 1024 * 1024  # bytes; far more than is under way at once
+SIZE = 20 * 1024 * 1024  # bytes; far more than is under way at once
 LARGE = 72 * 1024 * 1024  # bytes of which a tenth is more than that, too
 UNDER_WAY = 6 * 1024 * 1024  # bytes that may be lost with a link, in buffers here, on the way and there
 OVERHEAD = 1.03  # what the SSH and SFTP packets add to the bytes that they carry
@@ -65,7 +66,11 @@ class Far:
 
     @staticmethod
     def partial(folder: Path) -> Path:
+        """The partial in ``folder``, once nobody writes it any more: a server goes on for a moment after a cut."""
         (found,) = folder.glob(".name.hostshell-*.part")
+        seen = -1
+        while seen != (seen := found.stat().st_size):
+            time.sleep(0.2)
         return found
 
     def close(self) -> None:
@@ -116,14 +121,14 @@ def test_a_put_that_was_cut_goes_on_where_it_stopped(far: Far, percent: int) -> 
 
 
 def test_a_put_that_is_cut_again_and_again_comes_to_its_end(far: Far) -> None:
-    far.cut_put(up=SIZE // 4)
+    far.cut_put(up=LARGE // 5, size=LARGE)
     for _ in range(2):
         copier = far.connect()
-        far.relay.cut_after(up=SIZE // 4)
+        far.relay.cut_after(up=LARGE // 5)
         with pytest.raises(TransferError, match="the same copy again goes on"):
             copier.put("src", "name")
     copied = far.connect().put("src", "name")
-    assert copied.saved >= 3 * (SIZE // 4 - UNDER_WAY)
+    assert copied.saved >= 3 * (LARGE // 5 - UNDER_WAY)
     assert (far.there / "name").read_bytes() == (far.here / "src").read_bytes()
 
 
@@ -255,7 +260,7 @@ def test_a_stopped_put_leaves_what_a_later_one_goes_on_with(far: Far) -> None:
     (far.here / "src").write_bytes(os.urandom(SIZE))
     copier = far.connect()
     copier.stopped = lambda: far.relay.up > SIZE // 2
-    with pytest.raises(CopyStopped, match=r"the same copy again goes on from \S+/\.name\.hostshell-\w+\.part on the h"):
+    with pytest.raises(CopyStopped, match=r"the same copy again goes on from \S+/\.name\.hostshell-\*\.part on the h"):
         copier.put("src", "name")
     assert far.connect().put("src", "name").saved > SIZE // 4
     assert (far.there / "name").read_bytes() == (far.here / "src").read_bytes()
@@ -427,7 +432,7 @@ def test_a_stopped_get_leaves_what_a_later_one_goes_on_with(far: Far) -> None:
     (far.there / "name").write_bytes(os.urandom(SIZE))
     copier = far.connect()
     copier.stopped = lambda: far.relay.down > SIZE // 2
-    with pytest.raises(CopyStopped, match=r"the same copy again goes on from \S+/h1/\.name\.hostshell-\w+\.part here"):
+    with pytest.raises(CopyStopped, match=r"the same copy again goes on from \S+/h1/\.name\.hostshell-\*\.part here"):
         copier.get("name")
     assert far.connect().get("name").saved > SIZE // 4
     assert (far.here / "out/h1/name").read_bytes() == (far.there / "name").read_bytes()

@@ -14,7 +14,7 @@ import pytest
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.transfer import CopyStopped, TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
-from tests.ssh.trees import everything, names
+from tests.ssh.trees import everything, general, names
 from tests.support.accounts import Account, public_folder
 from tests.support.keys import Key
 from tests.support.relay import CutRelay
@@ -114,7 +114,7 @@ def test_a_link_cut_during_an_upload_leaves_the_old_file_whole_and_names_what_st
     with pytest.raises(TransferError) as caught:
         copier.put("src", "name")
     (left,) = set(names(copier.there)) - {"name"}
-    what = f"the same copy again goes on from {copier.there}/{left} on the host"
+    what = f"the same copy again goes on from {copier.there}/{general(left)} on the host"
     assert caught.value.message == f"the link ended during the copy; {what}"
     assert not copier.transport.is_active()
     assert (copier.there / "name").read_text() == "old"
@@ -134,7 +134,7 @@ def test_a_link_cut_during_a_download_leaves_the_old_file_and_the_partial_that_i
     assert not copier.transport.is_active()
     assert old.read_text() == "old"
     (left,) = set(names(old.parent)) - {"name"}
-    what = f"the same copy again goes on from {old.parent}/{left} here"
+    what = f"the same copy again goes on from {old.parent}/{general(left)} here"
     assert caught.value.message == f"the link ended during the copy; {what}"
 
 
@@ -158,7 +158,7 @@ def test_a_stopped_put_leaves_nothing_but_a_partial_that_it_names(copier: Copier
     with pytest.raises(CopyStopped) as caught:
         copier.put("src", "name")
     left = [name for name in names(copier.there) if name != "name"]
-    what = f"stopped; the same copy again goes on from {copier.there}/{left[0]} on the host" if left else ""
+    what = f"stopped; the same copy again goes on from {copier.there}/{general(left[0])} on the host" if left else ""
     assert str(caught.value) == what
     assert (copier.there / "name").read_text() == "old"
 
@@ -172,7 +172,7 @@ def test_a_stopped_get_leaves_nothing_but_a_partial_that_it_names(copier: Copier
     left = everything(copier.here)
     if left:
         assert left[:2] == ["out", "out/h1"]
-        assert str(caught.value) == f"stopped; the same copy again goes on from {copier.here}/{left[2]} here"
+        assert str(caught.value) == f"stopped; the same copy again goes on from {copier.here}/{general(left[2])} here"
         assert len(left) == 3
     else:
         assert str(caught.value) == ""

@@ -36,7 +36,7 @@ from tests.ssh.test_transfer_shifting import (
     test_of_a_local_file_that_grows_what_it_was_at_first_is_sent,
     test_of_a_remote_file_that_grows_what_it_was_at_first_is_fetched,
 )
-from tests.ssh.trees import everything, make_tree, mode, names, picture
+from tests.ssh.trees import everything, general, make_tree, mode, names, picture
 from tests.support.accounts import Account, public_folder
 from tests.support.keys import Key
 from tests.support.sshd import Sshd
@@ -245,7 +245,7 @@ def test_a_stop_leaves_nothing_but_the_partial_that_it_names(copier: Copier) -> 
     with pytest.raises(CopyStopped) as caught:
         copier.put("big", "big")
     (left,) = names(copier.there)
-    assert str(caught.value) == f"stopped; the same copy again goes on from {copier.there}/{left} on the host"
+    assert str(caught.value) == f"stopped; the same copy again goes on from {copier.there}/{general(left)} on the host"
     assert copier.transport.is_active()
 
 

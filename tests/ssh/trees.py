@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -47,3 +48,9 @@ def picture(root: Path, *, folder_times: bool = True) -> dict[str, tuple[int, in
 def everything(path: Path) -> list[str]:
     """All that is below a folder, as relative paths."""
     return sorted(str(entry.relative_to(path)) for entry in path.rglob("*"))
+
+
+def general(path: str) -> str:
+    """A partial's path as sentences say it: without its hash."""
+    assert re.search(r"\.hostshell-[0-9a-f]{20}\.part$", path), path
+    return f"{path[:-25]}*.part"
