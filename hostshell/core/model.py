@@ -6,7 +6,7 @@ Must not know where any of it came from or how it is carried out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import field, replace
 from typing import Any, Literal, TypeAlias, TypedDict, TypeVar
 
 from hostshell.core.records import dataclass
@@ -109,7 +109,7 @@ class Host:
     accepted_key: str | None = None
     password_withheld: bool = False
     jump: tuple[Host, ...] = ()
-    proxy_command: str | None = None
+    proxy_command: str | None = field(default=None, repr=False)  # in which a password may stand
     identity_files: tuple[str, ...] | None = None
     identities_only: bool = False
     certificate_files: tuple[str, ...] = ()
@@ -128,7 +128,8 @@ class Host:
     kbd_interactive_authentication: bool = True
     keepalive_count: int | None = None  # ServerAliveCountMax
     concerns: tuple[str, ...] = ()  # what a person should know before a job: what is set for this host and not obeyed
-    environment: tuple[tuple[str, str], ...] = ()  # of SendEnv and SetEnv, asked of the server for each session
+    # of SendEnv and SetEnv, asked of the server for each session: secrets of ours may be among the values
+    environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     encoding: str = "utf-8"  # of commands, output and file names, as Python calls it
     sudo: bool = False
     sudo_user: str | None = None

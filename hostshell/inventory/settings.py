@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from dataclasses import field
 from typing import TypeAlias
 
 from hostshell.core.clean import clean
@@ -31,7 +32,7 @@ class Jump:
 class Proxy:
     """In place of jump hosts: a command of this machine whose streams are the connection, its tokens not replaced."""
 
-    command: str
+    command: str = field(repr=False)  # in which a password may stand
     place: Place
 
 

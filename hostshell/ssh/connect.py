@@ -228,7 +228,7 @@ def _proxy_failed(proxy: Proxy, failed: ConnectFailed) -> ConnectFailed:
     if not (said or proxy.ended):
         return failed
     words = f": {said}" if said else " without a word"
-    hint = "run that command by hand to see what is wrong (show NAME has it)"
+    hint = "run that command by hand to see what is wrong (show NAME says where it stands)"
     return ConnectFailed(Failure("refused", f"its ProxyCommand ended{words}", hint))
 
 

@@ -35,7 +35,7 @@ _PATHS = "identityfile certificatefile userknownhostsfile globalknownhostsfile i
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One keyword for a person: its value, and the place of it (the first, where there are several)."""
+    """One keyword for a person: its value, and the place of it (the first, where there are several). No secret."""
 
     keyword: str
     text: str
@@ -240,9 +240,11 @@ class Answer:
                 values = self._options.lists[keyword]
                 sources = list(dict.fromkeys(str(place) for place in values.values()))
                 if values:
-                    texts = (self._around.shown(path) for path in self._files(keyword) or ("none",))
-                    text = ", ".join(texts if keyword in _PATHS.split() else values)
-                    found.append(Row(name, text, _sources(sources)))
+                    if keyword in _PATHS.split():
+                        texts = [self._around.shown(path) for path in self._files(keyword) or ("none",)]
+                    else:  # of variables the names: their values may be secrets
+                        texts = [text.partition("=")[0] for text in values]
+                    found.append(Row(name, ", ".join(texts), _sources(sources)))
             elif keyword in self._options.single:
                 value, place = self._options.single[keyword]
                 found.append(Row(name, self._shown(keyword, value), str(place)))
@@ -252,6 +254,8 @@ class Answer:
 
     def _shown(self, keyword: str, value: object) -> str:
         match keyword, value:
+            case "proxycommand", str() if lower(value) != "none":
+                return "a command, not shown"  # in which a password may stand
             case "proxyjump", tuple():
                 return ",".join(str(hop) for hop in value) or "none"
             case "userknownhostsfile", _:

@@ -6,6 +6,7 @@ Takes text. Must not know other files, nor which host is asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import field
 from typing import TypeAlias
 
 from hostshell.core.model import Place
@@ -26,7 +27,7 @@ class Setting:
 
     line: int
     keyword: str
-    value: Value
+    value: Value = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,22 @@ def test_a_proxycommand_makes_a_host_unusable_until_it_is_allowed(tmp_path: Path
     assert (allowed.proxy_command, allowed.unusable) == ("nc -x b 10.0.0.1 22 me %", None)
 
 
+def test_what_may_hold_a_secret_is_neither_shown_nor_in_a_repr_nor_in_an_error(tmp_path: Path) -> None:
+    ssh = "Host a b\n  ProxyCommand nc --pass=c4nary %h %p\n  SetEnv TOKEN=c4nary%x OTHER=1\n  SendEnv MINE\n"
+    inventory = laid(tmp_path, ssh, "[host:a]\n[host:b]\nproxy_command = yes\n", MINE="c4nary")
+    hosts = [inventory.host(name) for name in ("a", "b")]
+    assert hosts[1].proxy_command is not None
+    assert ("TOKEN", "c4nary%x") in hosts[0].environment
+    shown = {row.key: row.text for row in inventory.settings("a")}
+    assert (shown["ProxyCommand"], shown["SetEnv"]) == ("a command, not shown", "TOKEN, OTHER")
+    assert inventory._ssh is not None
+    for thing in (*hosts, inventory.settings("a"), inventory._ssh.sections, hosts[0].unusable):
+        assert "c4nary" not in repr(thing)
+    with pytest.raises(InventoryError) as error:
+        laid(tmp_path, "Host a\n  SetEnv TOKEN c4nary\n", "[host:a]\n").host("a")
+    assert "c4nary" not in str(error.value)
+
+
 def test_a_jump_host_with_a_proxycommand_bars_what_is_behind_it_only_where_it_is_the_first(tmp_path: Path) -> None:
     ssh = "Host gw\n  ProxyCommand nc %h %p\nHost a\n  ProxyJump gw\nHost b\n  ProxyJump outer,gw\n"
     inventory = laid(tmp_path, ssh, "[host:a]\n[host:b]\n")
