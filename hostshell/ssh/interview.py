@@ -20,6 +20,7 @@ from hostshell.ssh.link import Link
 
 MOST_TEXT = 1000  # characters of instructions
 MOST_PROMPT = 200  # characters of one question
+MOST_ROUNDS = 20  # requests of one login, each with questions of its own: a password that has expired takes four
 
 Ask: TypeAlias = Callable[[Inquiry], "tuple[str, ...] | None"]
 
@@ -31,6 +32,11 @@ _OTHER = re.compile(
 _LOGIN = re.compile(r"\S+@\S+")  # a server may well be called code.example.net
 
 
+def typed(secret: str) -> bytes:
+    """A secret as its bytes were typed or read: those that are no UTF-8 are kept (PEP 383)."""
+    return secret.encode("utf-8", "surrogateescape")
+
+
 class Interview:
     """The questions of one login. ``unanswered`` is the one that nobody was there to answer."""
 
@@ -39,6 +45,7 @@ class Interview:
         self._link = link
         self._ask = ask
         self._open = False
+        self._rounds = 0
         self._ended = 0.0  # when the last question was answered, on `time.monotonic`
         self.password_given = False
         self.unanswered = ""
@@ -47,8 +54,11 @@ class Interview:
         """Whether a person is being asked, or answered after ``since``."""
         return self._open or self._ended > since
 
-    def answer(self, title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
+    def answer(self, title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[bytes]:
         """The answers to one round of questions. Raises `paramiko.SSHException`, which ends the connection."""
+        self._rounds += 1
+        if self._rounds > MOST_ROUNDS:
+            self._refuse(prompts[0][0] if prompts else "")
         answers: dict[int, str] = {}
         for at, (prompt, echo) in enumerate(prompts):
             if self._wants_password(prompt, echo, len(prompts)):
@@ -65,11 +75,14 @@ class Interview:
             if given is None or len(given) != len(left):
                 self._refuse(prompts[left[0]][0])
             answers.update(zip(left, given or (), strict=True))
-        return [answers[at] for at in range(len(prompts))]
+        return [typed(answers[at]) for at in range(len(prompts))]
 
     def failure(self, tried: list[str]) -> ConnectFailed:
         """What is said where a question was left open."""
         before = ", ".join(dict.fromkeys(tried[:-1]))
+        if self._rounds > MOST_ROUNDS:
+            what = f"the server asked {MOST_ROUNDS} times and goes on asking"
+            return ConnectFailed(Failure("auth", what, "is it what it should be, and set up well?"))
         message = f'the server asks "{self.unanswered}"' + (f" (tried {before})" if before else "")
         if self._wants_password(self.unanswered, False, 1):
             if self.password_given:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Literal, TypeAlias
 
 import paramiko
@@ -19,7 +20,7 @@ from hostshell.core.model import Host
 from hostshell.core.records import dataclass
 from hostshell.ssh.credentials import Identity, Keyring
 from hostshell.ssh.failures import ConnectFailed, TurnStopped
-from hostshell.ssh.interview import Ask, Interview
+from hostshell.ssh.interview import Ask, Interview, typed
 from hostshell.ssh.link import Link
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
@@ -100,7 +101,13 @@ class _Handler(AuthHandler):
             self._accepted = True
             self._send_credential()
             return
+        # paramiko reads UTF-8 only, and a question in another encoding would end the connection
+        message.get_text = partial(_readable, message)  # type: ignore[method-assign]  # for this one message
         super()._parse_userauth_info_request(message)  # type: ignore[misc]  # private
+
+
+def _readable(message: paramiko.Message) -> str:
+    return message.get_binary().decode("utf-8", "replace")
 
 
 Method: TypeAlias = Literal["none", "publickey", "password", "keyboard-interactive"]
@@ -222,7 +229,8 @@ class Login:
                 "password",
                 "the password",
                 "password",
-                lambda auth, event: auth.auth_password(host.user, secret.reveal(), event),
+                # as bytes: what is not UTF-8 is sent as it came, and no error of an encoder shows a part of it
+                lambda auth, event: auth.auth_password(host.user, typed(secret.reveal()), event),  # type: ignore[arg-type]  # any bytes do
             )
         # the same password as before would count as another wrong one
         if (
@@ -236,7 +244,7 @@ class Login:
                 "keyboard-interactive",
                 name,
                 "keyboard-interactive",
-                lambda auth, event: auth.auth_interactive(host.user, self._interview.answer, event),
+                lambda auth, event: auth.auth_interactive(host.user, self._interview.answer, event),  # type: ignore[arg-type]  # as above
             )
 
     @property

@@ -28,9 +28,12 @@ class Rude(Faulty):
     """
 
     methods = "password"
+    question: bytes | None = None  # asked without an end (keyboard-interactive)
 
     def __init__(self) -> None:
         super().__init__()
+        self.passwords: list[str | bytes] = []  # bytes where they are no UTF-8
+        self.answers: list[str] = []
         self.commands: list[bytes] = []  # those that arrived; an empty one for a login shell
 
     def known_hosts_line(self) -> str:
@@ -180,6 +183,13 @@ class ManyQuestions(Rude):
         return not self.ended.wait()
 
 
+class AsksForEver(Rude):
+    """Goes on asking, in an encoding of its own, whatever it is told."""
+
+    methods = "keyboard-interactive"
+    question = "Losung f\xfcr heute: ".encode("latin-1")
+
+
 class _Server(paramiko.ServerInterface):
     def __init__(self, rude: Rude, transport: paramiko.Transport, link: socket.socket) -> None:
         self._rude = rude
@@ -189,12 +199,23 @@ class _Server(paramiko.ServerInterface):
     def get_allowed_auths(self, username: str) -> str:
         return self._rude.methods
 
-    def check_auth_password(self, username: str, password: str) -> int:
+    def check_auth_password(self, username: str, password: str | bytes) -> int:
+        self._rude.passwords.append(password)
         good = "password" in self._rude.methods and self._rude.at_login(self._transport)
         return paramiko.AUTH_SUCCESSFUL if good else paramiko.AUTH_FAILED
 
-    def check_auth_interactive(self, username: str, submethods: str) -> int:
+    def check_auth_interactive(self, username: str, submethods: str) -> int | paramiko.InteractiveQuery:
+        if self._rude.question is not None:
+            return self._ask(self._rude.question)
         return paramiko.AUTH_SUCCESSFUL if self._rude.at_login(self._transport) else paramiko.AUTH_FAILED
+
+    def check_auth_interactive_response(self, responses: list[str]) -> int | paramiko.InteractiveQuery:
+        self._rude.answers += responses
+        return paramiko.AUTH_FAILED if self._rude.question is None else self._ask(self._rude.question)
+
+    @staticmethod
+    def _ask(question: bytes) -> paramiko.InteractiveQuery:
+        return paramiko.InteractiveQuery("", "", (question, True))
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED if self._rude.at_open() else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,10 +18,12 @@ from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from hostshell.ssh.connect import Connector
 from hostshell.ssh.failures import TurnStopped
+from hostshell.ssh.interview import MOST_ROUNDS
 from hostshell.ssh.stopping import Stopper
 from tests.support.accounts import Account
 from tests.support.keys import Key, make_key
 from tests.support.relay import CutRelay
+from tests.support.rude import AsksForEver, Rude
 from tests.support.running import Outcome, host_section, ping, run, write_inventory, write_known_hosts
 from tests.support.scripted import Scripted
 from tests.support.sshd import Sshd, known_hosts_name
@@ -137,6 +140,33 @@ def test_a_key_and_then_a_code(tmp_path: Path, clean_home: Path, client_key: Key
         with session_at(tmp_path, server, section, person=person) as session:
             assert run(session, "hello", "h1").out == {"h1": ["hello"]}
     assert [one.prompts for one in person.asked] == [(("Verification code:", False),)]
+
+
+def test_a_server_that_asks_without_an_end_is_given_up_and_its_encoding_costs_no_login(
+    tmp_path: Path, clean_home: Path
+) -> None:
+    person = Person(*["x"] * 100)
+    with AsksForEver() as server:
+        known = write_known_hosts(tmp_path, server.known_hosts_line())
+        inventory = write_inventory(tmp_path, HOST.format(name="h1", server=server))
+        with Session(inventory, known_hosts=known, ask_prompts=person, pool=Pool(1)) as session:
+            error = run(session, "x", "h1", timeout=30.0).finished["h1"].error
+    assert error is not None
+    assert (error.kind, error.message) == ("auth", f"the server asked {MOST_ROUNDS} times and goes on asking")
+    assert server.answers == ["x"] * MOST_ROUNDS
+    assert person.asked[0].prompts == (("Losung f\ufffdr heute:", True),)
+
+
+def test_a_password_that_is_no_utf_8_is_sent_as_it_is_and_no_error_shows_a_part_of_it(
+    tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LATIN", os.fsdecode(b"caf\xe9"))
+    with Rude() as server:
+        known = write_known_hosts(tmp_path, server.known_hosts_line())
+        section = HOST.format(name="h1", server=server) + "password_from = env:LATIN\n"
+        with Session(write_inventory(tmp_path, section), known_hosts=known, pool=Pool(1)) as session:
+            assert run(session, "x", "h1").status() == {"h1": "ok"}
+    assert server.passwords == [b"caf\xe9"]
 
 
 def test_each_of_many_hosts_is_asked_for_while_the_others_wait_in_no_fan_out(tmp_path: Path, clean_home: Path) -> None:
