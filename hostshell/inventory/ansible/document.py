@@ -5,6 +5,7 @@ Must not know inventories. No node is made more than once, whatever aliases say;
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     Entry: TypeAlias = tuple[object, Node, int]
 
 MOST_ENTRIES = 5_000_000  # looked at in one document: aliases of aliases can stand for more than anybody can read
+_QUOTED = re.compile(r"(alias|anchor|handle|character|found) '.*?'")
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
 
@@ -40,7 +42,8 @@ class Document:
             self.root: Node | None = yaml.compose(text, Loader=self._loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            what = clean(error.problem or error.context or "cannot be read")
+            # what the library quotes may be a password: `*secret` is an alias to it
+            what = clean(_QUOTED.sub(r"\1", error.problem or error.context or "cannot be read"))
             line = mark.line + 1 if mark is not None else 0
             raise bad(Place(file, line), f"this is no YAML: {what}") from None
         except yaml.reader.ReaderError as error:

@@ -55,6 +55,8 @@ def parse(text: str) -> SshArgs:
                 host_keys = {"yes": "strict"}.get(setting, setting)
             elif keyword not in _MOOT:
                 unknown.append(f"-o {value.split('=')[0].split()[0]}" if value.strip("= ") else "-o")
+        elif len(letter) > 1:
+            unknown.append("a word that is no option")  # it may be part of a command, and so of a password
         elif letter not in _MOOT_FLAGS:
             unknown.append(f"-{letter}")
     return SshArgs(jump, proxy, host_keys, tuple(dict.fromkeys(unknown)))

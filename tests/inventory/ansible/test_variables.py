@@ -270,6 +270,27 @@ def test_options_of_ssh_that_mean_nothing_here_are_named(tmp_path: Path) -> None
     ]
 
 
+def test_what_stands_among_the_arguments_and_is_no_option_is_not_shown(tmp_path: Path) -> None:
+    found = made(tmp_path, f"h1 ansible_ssh_args='-o ProxyCommand=nc {CANARY} -v'\n")
+    assert loud(found) == [f"{tmp_path}/hosts:1: ansible_ssh_args: not used: a word that is no option"]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize("value", [f"*{CANARY}", f"!{CANARY}!x y", f"%{CANARY}", f"@{CANARY}", f'"\\{CANARY}"'])
+def test_what_is_no_yaml_is_told_without_a_part_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str, quick: bool
+) -> None:
+    import yaml
+
+    if not quick:  # as where PyYAML was made without libyaml: its texts quote
+        monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    with pytest.raises(InventoryError) as error:
+        made(tmp_path, f"all:\n  vars:\n    ansible_password: {value}\n", "hosts.yml")
+    assert "hosts.yml:3: " in str(error.value)
+    assert CANARY not in str(error.value)
+    assert value[:2] not in str(error.value)
+
+
 def test_arguments_that_cannot_be_read_are_errors() -> None:
     for text in ("-o 'x", "-J", "-o"):
         with pytest.raises(ValueError, match=r"quotation|nothing follows"):
