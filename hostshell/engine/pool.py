@@ -280,6 +280,7 @@ class Pool:
         self._late.clear()
         self._await_start()
         news: list[News] = []
+        self._read(0.0, news)  # a worker that has died since the last job is replaced before it is given a turn
         finished = False
         if keyboard is not None:
             self._attached = Attachment(keyboard, self._selector, self._send)

@@ -18,7 +18,39 @@ from hostshell.ssh.failures import ConnectFailed
 MOST_SAID = 4096  # bytes of its standard error of which the last line is kept
 END_PATIENCE = 0.5  # seconds between TERM and KILL
 
+# reads "+ GROUP" and "- GROUP", and ends what is left of them when its input ends
+_WATCH = (
+    "left=' '; while read -r sign group; do case $sign in +) left=\"$left$group \";; "
+    '-) left="${left%% $group *} ${left#* $group }";; esac; done; for group in $left; do kill -KILL -$group; done'
+)
+
+
+class _Watcher:
+    """A child of this process that outlives it, and ends its commands then: whoever is killed ends nothing himself.
+
+    It starts with the first of them. Not for several threads at a time.
+    """
+
+    def __init__(self) -> None:
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def tell(self, sign: str, group: int) -> None:
+        """A process group is there (``+``), or gone (``-``). Never fails: it is a second line."""
+        with contextlib.suppress(OSError):
+            if self._child is None:
+                self._child = subprocess.Popen(
+                    ["/bin/sh", "-c", _WATCH],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    start_new_session=True,
+                )
+            assert self._child.stdin is not None
+            os.write(self._child.stdin.fileno(), f"{sign} {group}\n".encode())
+
+
 _running: set[Proxy] = set()
+_watcher = _Watcher()
 _lock = threading.Lock()
 
 
@@ -48,6 +80,7 @@ class Proxy:
             theirs.close()
         with _lock:
             _running.add(self)
+            _watcher.tell("+", self._child.pid)
         self._listener = threading.Thread(target=self._listen, name="proxy's words", daemon=True)
         self._listener.start()
 
@@ -102,6 +135,8 @@ class Proxy:
                     self._child.wait(END_PATIENCE)
                     break
             _signal(self._child, signal.SIGKILL)  # what it left behind in its group
+            with _lock:
+                _watcher.tell("-", self._child.pid)
             self._listener.join(END_PATIENCE)
             if self._child.stderr is not None and not self._listener.is_alive():
                 self._child.stderr.close()

@@ -21,6 +21,7 @@ from hostshell.session import Session
 from hostshell.ssh import dial as dialling
 from tests.support import processes
 from tests.support.accounts import Account
+from tests.support.endings import with_command
 from tests.support.keys import Key
 from tests.support.running import Outcome, collect, run, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
@@ -179,6 +180,23 @@ def test_a_proxy_command_is_not_left_behind_when_the_pool_closes(host: Host, ssh
         assert carry_out(pool, replace(host, proxy_command=command), Ping()).status() == {"h1": "ok"}
         child = int(pid.read_text())
     assert eventually(lambda: not processes.is_running(child))
+
+
+def test_a_proxy_command_that_heeds_nothing_ends_with_a_worker_that_is_killed(
+    host: Host, sshd: Sshd, tmp_path: Path
+) -> None:
+    # no signal but KILL ends it, nor the end of its input
+    stubborn = tmp_path / "stubborn.sh"
+    relay = f"{sys.executable} {PIPE} {sshd.address} {sshd.port}"
+    stubborn.write_text(f"trap '' TERM HUP\n{relay}\nwhile :; do sleep 1; done\n")
+    through = replace(host, proxy_command=f"sh {stubborn}")
+    with pooled() as pool:
+        for number, name in enumerate(("h1", "h2"), 1):
+            assert carry_out(pool, replace(through, name=name), Ping(), number).status() == {name: "ok"}
+        assert len(with_command(f"sh\x00{stubborn}")) == 2
+        pool._members[0].process.kill()
+        assert eventually(lambda: not with_command(f"sh\x00{stubborn}"))
+        assert carry_out(pool, through, Ping(), 3).status() == {"h1": "ok"}
 
 
 def test_what_a_proxy_command_says_last_is_in_the_sentence(host: Host) -> None:
