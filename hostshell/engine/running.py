@@ -47,7 +47,6 @@ def carry_out(
             stopped,
             patience=host.connect_timeout,
             silent=silent,
-            environment=host.environment,
             around=around,
         )
         return execution.run()

@@ -236,7 +236,6 @@ class Turn:
             patience=self.order.host.connect_timeout,
             opened=lambda: outbox.put(Opened(number)),
             took=lambda size: outbox.put(Took(number, size)),
-            environment=self.order.host.environment,
             encoding=self.order.host.encoding,
         )
         return command_ended(number, self._interactive.run())

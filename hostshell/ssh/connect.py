@@ -43,7 +43,7 @@ class Connection:
         self.host = host
         self.transport = transport
         self.link = link
-        self.sessions = Sessions(transport, host.connect_timeout, ahead=not jump_host)
+        self.sessions = Sessions(transport, host.connect_timeout, ahead=not jump_host, environment=host.environment)
         self.notes: list[str] = []
         self._told_of_command = False
 

@@ -112,8 +112,7 @@ _NOBODY = _Nobody()
 class Execution:
     """One command under way, run in the turn's own thread. ``emit`` may block: then the host waits.
 
-    ``silent`` is called once where it says nothing for a moment. ``environment`` is asked of the server, which mostly
-    allows a few names of its own choice.
+    ``silent`` is called once where it says nothing for a moment.
 
     ``patience`` is how many seconds the server has to open a session: a link that died unseen never answers.
     """
@@ -127,7 +126,6 @@ class Execution:
         *,
         patience: float,
         silent: Callable[[], None] = lambda: None,
-        environment: tuple[tuple[str, str], ...] = (),
         around: Around = _NOTHING,
     ) -> None:
         self._sessions = sessions
@@ -139,7 +137,6 @@ class Execution:
         self._emit = emit
         self._stopped = stopped
         self._silent = silent
-        self._environment = environment
         self._bell = _Bell()
         self._head = b""
 
@@ -171,7 +168,7 @@ class Execution:
         channel.event = _NOBODY  # type: ignore[assignment]  # nobody waits for the answer alone
         try:
             with self._transport.together():
-                for name, value in self._environment:
+                for name, value in self._sessions.environment:
                     send_environment(channel, name, value)
                 send_exec(channel, line)
                 if self._feed is None:

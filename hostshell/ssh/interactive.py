@@ -19,7 +19,7 @@ from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
-from hostshell.ssh.transport import send_environment, send_exec, send_pty, send_shell
+from hostshell.ssh.transport import send_exec, send_pty, send_shell
 
 # bytes that may wait unread: what a slow terminal still shows after Ctrl-C has stopped a flood
 WINDOW = 128 * 1024
@@ -44,12 +44,9 @@ class Interactive(Execution):
         patience: float,
         opened: Callable[[], None],
         took: Callable[[int], None],
-        environment: tuple[tuple[str, str], ...] = (),
         encoding: str = UTF_8,
     ) -> None:
-        super().__init__(
-            sessions, encode(task.command or "", encoding), emit, stopped, patience=patience, environment=environment
-        )
+        super().__init__(sessions, encode(task.command or "", encoding), emit, stopped, patience=patience)
         self._task = task
         self._opened = opened
         self._took = took
@@ -86,8 +83,6 @@ class Interactive(Execution):
         task = self._task
         started = False
         try:
-            for name, value in self._environment:
-                send_environment(channel, name, value)
             send_pty(channel, task.term, task.rows, task.columns, task.modes)
             self._await(channel, "the server gives no terminal (PermitTTY no, or an option of the key?)")
             started = (

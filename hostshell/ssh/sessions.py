@@ -11,7 +11,7 @@ import time
 import paramiko
 
 from hostshell.ssh.failures import LinkLost, NoSession
-from hostshell.ssh.transport import WINDOW, SessionAsked, Transport
+from hostshell.ssh.transport import WINDOW, SessionAsked, Transport, send_environment
 
 _GONE = (paramiko.SSHException, OSError, EOFError)  # what sending on a link that has ended may raise
 
@@ -26,12 +26,21 @@ class Refused(Exception):
 class Sessions:
     """Sessions of ``transport``, for one command or copy at a time.
 
-    OpenSSH allows ten at once (MaxSessions) unless it is told otherwise: one is used, one waits.
+    OpenSSH allows ten at once (MaxSessions) unless it is told otherwise: one is used, one waits. ``environment`` is
+    asked of the server for each session, as ssh and sftp do; it mostly allows a few names of its own choice.
     """
 
-    def __init__(self, transport: Transport, patience: float = 60.0, *, ahead: bool = True) -> None:
+    def __init__(
+        self,
+        transport: Transport,
+        patience: float = 60.0,
+        *,
+        ahead: bool = True,
+        environment: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.transport = transport
         self._patience = patience
+        self.environment = environment
         self._spare: SessionAsked | None = None
         # this server would not open a second one beside the first; or none is ever wanted, as on a jump host
         self._one_only = not ahead
@@ -49,7 +58,7 @@ class Sessions:
             self._spare = None
 
     def take(self, patience: float) -> paramiko.Channel:
-        """A session, within ``patience`` seconds; at once where one waits.
+        """A session, within ``patience`` seconds; at once where one waits. Whoever uses it asks for `environment`.
 
         Raises `LinkLost` (not started), `NoSession` where no answer came, or `Refused`.
         """
@@ -65,13 +74,21 @@ class Sessions:
         return self._new(patience).channel
 
     def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
-        """A session with a window of its own, as paramiko's transport gives one; the spare one makes room for it.
+        """A session with a window of its own, as paramiko's transport gives one, and `environment` is asked for.
+
+        The spare one makes room for it.
 
         Raises as `take` does.
         """
         patience = min(timeout, self._patience)
         self._close_spare(patience)
-        return self._new(patience, window_size).channel
+        channel = self._new(patience, window_size).channel
+        try:
+            for name, value in self.environment:
+                send_environment(channel, name, value)
+        except _GONE as error:
+            raise self._lost(error) from None
+        return channel
 
     def _close_spare(self, patience: float) -> None:
         spare, self._spare = self._spare, None

@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.keyformat import public_of
-from hostshell.core.model import Host, Job, Run, Secret
+from hostshell.core.model import Host, Job, Put, Run, Secret, Task
 from hostshell.core.turns import PasswordRefused
 from hostshell.engine.pool import Chunk, Pool
-from tests.support.accounts import Account, can_make_users
+from tests.support.accounts import Account, can_make_users, public_folder
 from tests.support.agent import ScriptedAgent, SecurityKey, listing, never, relay_to, ssh_agent
 from tests.support.keys import Key, make_key, sign
 from tests.support.running import Outcome, collect, write_known_hosts
-from tests.support.sshd import Sshd
+from tests.support.sshd import SFTP_SERVERS, Sshd
 
 
 class Ground:
@@ -38,11 +38,11 @@ class Ground:
             identity_files=(),
         )
 
-    def run(self, command: str = "true", *, count: int = 1, **fields: object) -> Outcome:
+    def run(self, command: str = "true", *, count: int = 1, task: Task | None = None, **fields: object) -> Outcome:
         host = replace(self.base, **fields)  # type: ignore[arg-type]  # fields of many types
         hosts = tuple(replace(host, name=f"h{number + 1}") for number in range(count))
         self.jobs += 1
-        events = self.pool.run(Job(hosts, Run(command), command, number=self.jobs))
+        events = self.pool.run(Job(hosts, task or Run(command), command, number=self.jobs))
         return collect(event for event in events if not isinstance(event, (Chunk, PasswordRefused)))
 
     def says(self, **fields: object) -> str:
@@ -266,3 +266,33 @@ def test_compression_environment_alias_and_where_it_comes_from(
         assert ground.run(key=path, address_family="inet", bind_address="127.0.0.9").status() == {"h1": "ok"}
         assert "from 127.0.0.9 port" in ground.log()
         assert ground.run(key=path, bind_address="::1").kind("h1") == "unreachable"
+
+
+def test_sessions_for_files_ask_for_the_environment_as_sftp_does(
+    tmp_path: Path, clean_home: Path, accounts: list[Account]
+) -> None:
+    folder = public_folder("sftp")
+    server = next(path for path in SFTP_SERVERS if Path(path).exists())
+    wrapper, said = folder / "sftp", folder / "said"
+    wrapper.write_text(f'#!/bin/sh\necho "$HS_ONE" >> {said}\nexec {server}\n')
+    wrapper.chmod(0o755)
+    said.touch()
+    said.chmod(0o666)
+    options = {"AcceptEnv": "HS_*", "Subsystem": f"sftp {wrapper}"}
+    try:
+        with ground_of(tmp_path, accounts[0], options) as ground:
+            mine = key(tmp_path)
+            ground.server.authorize(ground.account, mine.public, "no-agent-forwarding")
+            wanted = {"key": str(mine.path), "environment": (("HS_ONE", "a b"),)}
+            (tmp_path / "file").write_text("x")
+            task = Put(str(tmp_path / "file"), "/dev/null/no")
+            assert ground.run(task=task, **wanted).kind("h1") == "transfer"  # type: ignore[arg-type]  # fields of many types
+            ours = said.read_text()
+            words = ["sftp", "-F", "none", "-b", "-", "-i", str(mine.path), "-P", str(ground.server.port)]
+            words += ["-o", "StrictHostKeyChecking=no", "-o", f"UserKnownHostsFile={tmp_path}/k"]
+            words += ["-o", "SetEnv=HS_ONE=theirs", f"{ground.account.name}@{ground.server.address}"]
+            subprocess.run(words, input=b"pwd\n", capture_output=True, check=True, timeout=30)
+    finally:
+        theirs = said.read_text()
+        shutil.rmtree(folder)
+    assert (ours, theirs) == ("a b\n", "a b\ntheirs\n")
