@@ -330,7 +330,7 @@ def _on_request(channel: paramiko.Channel, message: paramiko.Message) -> None:
     if message.get_binary() == b"exit-signal":
         message.get_boolean()
         name = message.get_binary().decode("ascii", "replace").removeprefix("SIG")
-        channel.hostshell_signal = name[:32]  # type: ignore[attr-defined]  # ours
+        channel.hostshell_signal = name[:32] or "?"  # type: ignore[attr-defined]  # ours; a server may leave it out
         channel.status_event.set()
         return
     message.packet.seek(start)

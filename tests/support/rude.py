@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 
 import paramiko
-from paramiko.common import MSG_DISCONNECT, MSG_EXT_INFO, MSG_USERAUTH_INFO_REQUEST
+from paramiko.common import MSG_CHANNEL_REQUEST, MSG_DISCONNECT, MSG_EXT_INFO, MSG_USERAUTH_INFO_REQUEST
 
 from tests.support.faulty import Faulty
 
@@ -108,6 +108,28 @@ class EndsWithoutStatus(Rude):
             channel.close()
 
         self.spawn(close)
+        return True
+
+
+class KilledByNothing(Rude):
+    """Says that the command was killed by a signal, and does not name one."""
+
+    def at_exec(self, transport: paramiko.Transport, channel: paramiko.Channel, link: socket.socket) -> bool:
+        def end() -> None:
+            self.ended.wait(0.1)  # the answer goes first
+            message = paramiko.Message()
+            message.add_byte(bytes([MSG_CHANNEL_REQUEST]))
+            message.add_int(channel.remote_chanid)
+            message.add_string("exit-signal")
+            message.add_boolean(False)
+            message.add_string("SIG")
+            message.add_boolean(False)
+            message.add_string("")
+            message.add_string("")
+            transport._send_user_message(message)
+            channel.close()
+
+        self.spawn(end)
         return True
 
 
