@@ -191,6 +191,7 @@ def _laid_over(host: Host, login: Login, *, known: bool) -> Host:
         user=user,
         port=port,
         key=key,
+        of_this_job=(user, port) != (host.user, host.port),
         # what the inventory knows is another user's, or opens another key
         password_from=host.password_from if user == host.user and login.password is None else None,
         passphrase_from=host.passphrase_from if key == host.key else None,

@@ -127,6 +127,7 @@ class Host:
     unusable: str | None = None
     kbd_interactive_authentication: bool = True
     keepalive_count: int | None = None  # ServerAliveCountMax
+    of_this_job: bool = False  # its user or its port was given for one job: not what the name means otherwise
     concerns: tuple[str, ...] = ()  # what a person should know before a job: what is set for this host and not obeyed
     # of SendEnv and SetEnv, asked of the server for each session: secrets of ours may be among the values
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)

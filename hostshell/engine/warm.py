@@ -158,9 +158,13 @@ class Warm:
                 self._discard(connection)
 
     def unused(self, hosts: Collection[str], most: int) -> list[Connection]:
-        """At most so many connections to ``hosts`` that nobody uses, in their order; it does not count as a use."""
+        """At most so many connections to ``hosts`` that nobody uses, in their order; it does not count as a use.
+
+        Those of another user or port than the name means, such as of ``-l root``, are left out.
+        """
         with self._lock:
-            idle = {connection.host.name: connection for connection in self._idle}  # of several logins the last one
+            usual = (connection for connection in self._idle if not connection.host.of_this_job)
+            idle = {connection.host.name: connection for connection in usual}  # of several logins the last one
             return list(islice((idle[name] for name in hosts if name in idle), most))
 
     # --- the janitor ---

@@ -43,6 +43,18 @@ def test_another_user_and_back_leaves_both_connections_warm(
 
 
 @needs_users
+def test_tab_does_not_look_through_the_connection_of_another_login(
+    open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    session = open_session(sshd, host_section("a", sshd, accounts[0], client_key))
+    run_as(session, Login(user=accounts[1].name))
+    assert session.glance(Targets(hosts=("a",)), "/", "etc") == ()
+    run_as(session, Login())
+    run_as(session, Login(user=accounts[1].name))
+    assert [one.host for one in session.glance(Targets(hosts=("a",)), "/", "etc")] == ["a"]
+
+
+@needs_users
 def test_the_inventorys_password_goes_to_its_own_user_only(
     open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account]
 ) -> None:
