@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from decimal import Decimal
 
+from hostshell.core.clean import clean
 from hostshell.core.commands import command_named
 from hostshell.core.errors import UsageError
 from hostshell.core.invocations import (
@@ -32,6 +33,7 @@ from hostshell.core.words import BLANKS, Unfinished, quote, scan
 
 __all__ = ["Unfinished", "goes_on", "join_lines", "parse_line", "parse_words", "render"]
 
+_LONGEST_SHOWN = 60  # characters of a command in a sentence
 _WHOLE_LINE = ("run", "!")  # a shell reads the rest of these, not we
 
 
@@ -122,8 +124,20 @@ def _settle(texts: list[str], raws: list[str], line: str) -> Invocation:
     if isinstance(found, Fault) and not found.firm:
         likely = _likely(texts, raws)
         if likely is not None and _stands(likely):
-            raise UsageError(found.message, f"did you mean: {likely}")
+            raise UsageError(_unquoted(texts, likely) or found.message, f"did you mean: {likely}")
     return _settled(found)
+
+
+def _unquoted(texts: list[str], likely: str) -> str:
+    """What is wrong where ``likely`` puts quotes around a command of several words; "" where it does something else.
+
+    What follows such a command's first word is no option of ours, and must not be blamed for being a bad one.
+    """
+    cmd = getattr(read([word.text for word in scan(likely)[0]]), "cmd", None)
+    if not isinstance(cmd, str) or cmd in texts:
+        return ""
+    text = cmd if len(cmd) <= _LONGEST_SHOWN else f"{cmd[:_LONGEST_SHOWN]}…"
+    return f"{texts[0]}: after -cmd a command of several words stands in quotes: {clean(text)}"
 
 
 def _stands(line: str) -> bool:

@@ -40,7 +40,7 @@ from hostshell.core.invocations import (
 )
 from hostshell.core.names import MOST_PORT, check_user
 from hostshell.core.records import dataclass
-from hostshell.core.suggest import SYNONYMS
+from hostshell.core.suggest import SYNONYMS, for_script
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, quote
 
@@ -163,7 +163,9 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
             continue
         option = _option_of(command, word)
         if option is None:
-            return _no_such_option(command, word)
+            fault = _no_such_option(command, word)
+            for_script = command.positional == "arguments" and "--" not in texts and _has_script(texts[:at])
+            return _meant_for_script(command, texts, at, fault) if for_script else fault
         name, equals, value = word.partition("=")
         if option.field in found.values and not option.repeatable:
             *some, last = [one.names[0] for one in command.options if one.repeatable] or [""]
@@ -195,6 +197,15 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
 def _has_script(texts: list[str]) -> bool:
     """Whether words without an option are the arguments of a script."""
     return any(text == "--script" or text.startswith("--script=") for text in texts)
+
+
+def _meant_for_script(command: Command, texts: list[str], at: int, fault: Fault) -> Fault:
+    """The unknown option at ``at`` of a line with a script, which takes everything after ``--``."""
+    message = f"{fault.message}; the script's own go after --"
+    line = for_script(texts, at, command, lambda words: not isinstance(read(words), Fault))
+    if line is None:
+        return Fault(message, fault.hint if fault.firm else "", firm=True)
+    return Fault(message, f"{fault.hint}\nor: {line}" if fault.firm else f"did you mean: {line}", firm=True)
 
 
 def _is_bare(command: Command, word: str) -> bool:
@@ -400,6 +411,8 @@ def _value(place: str, option: Option, text: str) -> str | int | float | Fault:
         value = _port(text)
     elif option.kind == "user":
         try:
+            if text.startswith(("/", "./", "~")):  # a path went astray, as in -cmd ls -l /tmp
+                raise ValueError("it is a path")
             check_user(text)
         except ValueError as error:
             return Fault(f"{place}: {_shown(text)} is no user's name: {error}")

@@ -160,3 +160,26 @@ def _missing(pieces: list[Piece], command: Command, word: str) -> Iterator[Optio
         if likely and not texts.intersection(option.names):
             yield option
             return
+
+
+# --- arguments of a script ---
+
+
+def for_script(texts: Sequence[str], at: int, command: Command, right: Callable[[list[str]], bool]) -> str | None:
+    """The line in which the unknown option at ``at`` is an argument of the script, behind ``--``; None if none is right.
+
+    What follows it and can be an option of the command stays one, where that makes a line that is ``right``.
+    """
+    ours, theirs = list(texts[:at]), []
+    place = at
+    while place < len(texts):
+        word = texts[place]
+        option = command.option(word.partition("=")[0] if word.startswith("--") else word)
+        width = 2 if option is not None and option.takes_value and "=" not in word else 1
+        (theirs if option is None else ours).extend(texts[place : place + width])
+        place += width
+    for words in ([*ours, "--", *theirs], [*texts[:at], "--", *texts[at:]]):
+        line = " ".join(map(quote, words))
+        if right(words) and line.isprintable():
+            return line
+    return None

@@ -558,6 +558,11 @@ def test_a_very_long_wrong_line_is_refused_without_guessing() -> None:
         ("batch_run -g web -cmd grep 'a  b' f", "batch_run -g web -cmd \"grep 'a  b' f\""),
         ('batch_run -g web -cmd grep "a b" f', "batch_run -g web -cmd 'grep \"a b\" f'"),
         ("batch_run -g web -cmd echo $HOME x", "batch_run -g web -cmd 'echo $HOME x'"),
+        ("batch_run -g web -cmd ls -l /tmp", 'batch_run -g web -cmd "ls -l /tmp"'),
+        ("batch_run -h h1 --script check.sh -v", "batch_run -h h1 --script check.sh -- -v"),
+        ("batch_run --script a.sh b -v 'c d' -g web", 'batch_run --script a.sh b -g web -- -v "c d"'),
+        ("batch_run -g web --script=a.sh --verbose -t 5 x", "batch_run -g web --script=a.sh -t 5 -- --verbose x"),
+        ("batch_run -g web --script a.sh -v -t no -f", "batch_run -g web --script a.sh -- -v -t no -f"),
         ("batch_run -g web df -h", 'batch_run -g web -cmd "df -h"'),
         ("batch_run -g web uptime", "batch_run -g web -cmd uptime"),
         ("batch_run web01 -cmd uptime", "batch_run -h web01 -cmd uptime"),
@@ -585,6 +590,18 @@ def test_a_very_long_wrong_line_is_refused_without_guessing() -> None:
 def test_a_stray_word_shows_the_line_as_it_was_probably_meant(line: str, meant: str) -> None:
     assert suggestion(line) == meant
     assert parse_line(meant) is not None
+
+
+def test_a_command_without_quotes_is_blamed_and_not_what_looks_like_an_option_of_ours() -> None:
+    for line in ("batch_run -g web -cmd df -h", "batch_run -cmd ps -ef -g web", "batch_run -h h1 -cmd ls -l /tmp"):
+        assert refused(line).message.startswith("batch_run: after -cmd a command of several words stands in quotes: ")
+
+
+def test_a_mistyped_option_behind_a_script_may_be_ours_or_the_scripts() -> None:
+    error = refused("batch_run -g web --script a.sh --fanot 3")
+    assert error.message == "batch_run: no such option: --fanot; the script's own go after --"
+    assert error.hint.splitlines() == ["did you mean --fanout?", "or: batch_run -g web --script a.sh -- --fanot 3"]
+    assert parse_line(error.hint.partition("or: ")[2]) is not None
 
 
 def test_typographic_characters_are_named_as_the_reason() -> None:

@@ -191,7 +191,7 @@ BAD = [
     ("run", "run needs a command", "for example"),
     ("!", "! needs a command", "for example"),
     # stray words: the line as it was probably meant
-    ("batch_run -h h1 -cmd df -h", "needs a host list", 'did you mean: batch_run -h h1 -cmd "df -h"'),
+    ("batch_run -h h1 -cmd df -h", "in quotes: df -h", 'did you mean: batch_run -h h1 -cmd "df -h"'),
     ("batch_run -h h1 -cmd ls /tmp", "/tmp", 'did you mean: batch_run -h h1 -cmd "ls /tmp"'),
     ("batch_run -h h1, h2 -cmd x", "h2", "did you mean: batch_run -h h1,h2 -cmd x"),
     ("batch_run h1 -cmd x", "h1", "did you mean: batch_run -h h1 -cmd x"),
