@@ -153,6 +153,7 @@ class Logins:
             passphrase=passphrase,
             passphrases=tuple(opened),
             password_withheld=withheld,
+            password_advice=_advice(host.password_from, typed=password is not None and host.password_from is None),
             password_from=None,
             passphrase_from=None,
             sudo_password=sudo_password,
@@ -177,6 +178,21 @@ class Logins:
             except (EOFError, KeyboardInterrupt):
                 raise SecretError(f"no passphrase was given for {path}; nothing was run") from None
         return self._looked_up[place]
+
+
+def _advice(source: SecretSource | None, *, typed: bool) -> str:
+    """What a person can do when a host has refused its password."""
+    if source is None:
+        return "give it once more, as with -k" if typed else ""
+    section = f" [{source.place.section}]" if source.place.section else ""
+    place = f"{source.place}{section}"
+    match source.kind:
+        case "literal":
+            return f"correct it in {place}, then `reload`"
+        case "ask":
+            return f"`reload` has it asked for again ({place})"
+        case _:
+            return f"correct what `password_from` gives ({place}), then `reload`"
 
 
 def _laid_over(host: Host, login: Login, *, known: bool) -> Host:

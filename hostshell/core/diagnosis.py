@@ -89,13 +89,17 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
             f"the server hangs up after so many credentials (MaxAuthTries), and {len(offered)} were offered: set `key` "
             "so that the right one comes first, or `identities_only`"
         )
+    takes_password = "password" in allowed and host.password is None and not host.password_withheld
+    password = "-k asks for it" if host.moment else "password_from = ask, or -k"
     parts = []
     wanted = [text.partition("and it wants ")[2].removesuffix(" as well") for text in offered if "it wants" in text]
     keys_refused = any(text.endswith(": refused") and not text.startswith("the password") for text in offered)
     if wanted:
         parts.append(f"it takes that and wants {wanted[-1]} as well: set what is missing")
     elif any(text.startswith("the password: refused") for text in offered):
-        parts.append("the password or `user` is wrong: correct it, then `reload`")
+        parts.append(f"the password or `user` is wrong: {host.password_advice or 'correct it, then `reload`'}")
+    elif host.password_withheld:
+        parts.append(host.password_advice or "correct it, then `reload`")
     elif keys_refused:
         place = shlex.quote(f"{host.user}@{host.address}")
         port = f" -p {host.port}" if host.port != 22 else ""
@@ -104,12 +108,13 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
             f"no key of these is in authorized_keys of {host.user} there (ssh-copy-id{key}{port} {place}), `user` is "
             "wrong, or others may write that home (StrictModes)"
         )
-    elif not offered and "password" in allowed and host.password is None:
-        parts.append("it would take a password, and none is set: password_from = ask, or -k")
+    elif not offered and takes_password:
+        parts.append(f"it would take a password, and none is set: {password}")
     elif not offered or all("does not take" in text for text in offered):
-        parts.append(f"it takes {', '.join(allowed) or 'something else'}, and there is nothing of that: set `key`")
-    if keys_refused and "password" in allowed and host.password is None:
-        parts.append("it would take a password too (password_from = ask, or -k)")
+        key = "-i KEY names one" if host.moment else "set `key`"
+        parts.append(f"it takes {', '.join(allowed) or 'something else'}, and there is nothing of that: {key}")
+    if keys_refused and takes_password:
+        parts.append(f"it would take a password too ({password})")
     agent = str(facts.get("agent", ""))
     if agent.startswith("no answer") and host.key is None:
         parts.append(f"the agent gives {agent}")

@@ -82,7 +82,8 @@ class Host:
     ``connect_timeout`` and ``keepalive`` are seconds. ``known_hosts`` is a file that replaces the user's and the
     system's known_hosts; None leaves those. ``host_keys`` None means the session's policy. ``accepted_key`` is a host
     key (``type base64``) that a person has just accepted for this host. ``password_withheld``: its password was refused
-    before, and is not offered again.
+    before, and is not offered again. ``password_advice``: what a person can do about a password that is refused.
+    ``moment``: it is in no inventory.
 
     ``jump``: the hosts through which it is reached, the first hop first, each with credentials and policy of its own.
     ``proxy_command``: a command of this machine whose streams are the connection, with its tokens replaced; set only
@@ -108,6 +109,8 @@ class Host:
     host_keys: HostKeyPolicy | None = None
     accepted_key: str | None = None
     password_withheld: bool = False
+    password_advice: str = ""
+    moment: bool = False
     jump: tuple[Host, ...] = ()
     proxy_command: str | None = field(default=None, repr=False)  # in which a password may stand
     identity_files: tuple[str, ...] | None = None
@@ -148,6 +151,8 @@ def login_of(host: Host) -> Host:
         connect_timeout=0.0,
         host_keys=None,
         accepted_key=None,
+        password_advice="",
+        moment=False,
         password_from=None,
         passphrase_from=None,
         encoding="utf-8",

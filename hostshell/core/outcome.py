@@ -14,12 +14,12 @@ def exit_code(finished: Finished) -> int:
 
 @dataclass(slots=True)
 class Reason:
-    """Hosts that failed alike, in the order in which they ended."""
+    """Hosts that failed alike, in the order in which they ended. ``hints``: what to do, and on which of them."""
 
     status: Status
     message: str
-    hint: str
     hosts: list[str] = field(default_factory=list)
+    hints: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -43,8 +43,9 @@ class Tally:
         if finished.status != "ok":
             error = finished.error or Failure("exit", finished.status)
             key = (finished.status, error.message)
-            reason = self.reasons.setdefault(key, Reason(finished.status, error.message, error.hint))
+            reason = self.reasons.setdefault(key, Reason(finished.status, error.message))
             reason.hosts.append(finished.host)
+            reason.hints.setdefault(error.hint, []).append(finished.host)
 
     def summary(self, job: int, seconds: float) -> Summary:
         """The job's last event."""

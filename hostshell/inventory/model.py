@@ -150,6 +150,8 @@ class Inventory:
         hops = self._ways.to(name) if "jump" in chosen else ()
         way = tuple(self._hop(hop, first=not at) for at, hop in enumerate(hops))
         host = self._made(name, chosen, answer, way, direct=not way)
+        if name not in self._names:
+            host = replace(host, moment=True)
         barred = next((hop for hop in way if hop.unusable is not None), None)
         if barred is not None and host.unusable is None:
             host = replace(host, unusable=f"its jump host {barred.name} cannot be used: {barred.unusable}")

@@ -19,6 +19,7 @@ _WORDS: dict[Status, str] = {
     "lost": "lost",
     "cancelled": "cancelled",
 }
+_MOST_HINTS = 5  # different ones of hosts that failed alike
 _COLOURS: dict[Status, str] = {"ok": GREEN, "cancelled": YELLOW}
 
 
@@ -75,8 +76,13 @@ class SummaryLines:
         lines = [f"{who}: {text}" if text else who]
         if text and screen.narrow(lines[0]):
             lines = [f"{who}:", screen.wrapped(text, "    ")]
-        if reason.hint:
-            lines.append(screen.wrapped(clean(reason.hint), "    ", DIM))
+        hints = [(hint, hosts) for hint, hosts in reason.hints.items() if hint]
+        for hint, hosts in hints[:_MOST_HINTS]:
+            whose = f"{fold(hosts)}: " if len(reason.hints) > 1 else ""
+            lines.append(screen.wrapped(clean(whose + hint), "    ", DIM))
+        more = sum(len(hosts) for _, hosts in hints[_MOST_HINTS:])
+        if more:
+            lines.append(screen.wrapped(f"and for {more} hosts in other words, which --json has", "    ", DIM))
         return lines
 
 

@@ -28,6 +28,9 @@ from hostshell.ssh.trace import SILENT, Taking, Trace
 from hostshell.ssh.transport import Transport
 
 _AUTH_HINT = "check `user`, `key` and `password_from` in the inventory (show NAME says where each comes from)"
+_MOMENT_HINT = (
+    "it is in no inventory: -i KEY names a key, -k asks for a password, USER@ before its name says who logs in"
+)
 
 
 class _Handler(AuthHandler):
@@ -329,7 +332,7 @@ class Login:
             Failure(
                 "auth",
                 f"the server ended the connection during the login ({self._tried()}){self.transport.farewell}",
-                _AUTH_HINT,
+                self._advice(),
             ),
             password_refused=self.password_refused or "the password" in self.tried,
         )
@@ -338,6 +341,8 @@ class Login:
         if self._partly:
             message = f"login as {self.host.user} accepted in part only"
             message += f": it wants {', '.join(self.allowed or ())[:200]} as well"
+        elif not self.tried and self.host.password_withheld:
+            message = f"the password of {self.host.user} was refused before, and is not offered again"
         elif not self.tried:
             wanted = f"; it allows {', '.join(self.allowed)[:200]}" if self.allowed else ""
             message = f"nothing to log in with as {self.host.user}{wanted}"
@@ -345,10 +350,18 @@ class Login:
             message = f"login as {self.host.user} refused ({self._tried()})"
         for problem in dict.fromkeys(self.problems):
             message += f"; {problem}"
-        if self.host.password_withheld:
-            message += "; its password was refused before and is not offered again"
-            return ConnectFailed(Failure("auth", message, "correct it in the inventory, then `reload`"))
-        return ConnectFailed(Failure("auth", message, _AUTH_HINT), password_refused=self.password_refused)
+        if self.host.password_withheld and (self.tried or self._partly):
+            message += "; its password was refused before, and is not offered again"
+        return ConnectFailed(Failure("auth", message, self._advice()), password_refused=self.password_refused)
+
+    def _advice(self) -> str:
+        """What a person can do."""
+        host = self.host
+        if host.password_advice and host.password_withheld:
+            return host.password_advice
+        if host.password_advice and self.password_refused:
+            return f"the password or `user` is wrong: {host.password_advice}"
+        return _MOMENT_HINT if host.moment else _AUTH_HINT
 
     def _tried(self) -> str:
         names = list(dict.fromkeys(self.tried))

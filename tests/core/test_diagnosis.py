@@ -115,6 +115,30 @@ def test_the_advice_for_a_login_follows_what_the_server_said(facts: dict[str, tu
     assert wanted in failure.hint
 
 
+@pytest.mark.parametrize(
+    ("facts", "host", "wanted"),
+    [
+        ({"allowed": ("password",)}, Host("u@h1", "h1", moment=True), "none is set: -k asks for it"),
+        ({"allowed": ("publickey",)}, Host("u@h1", "h1", moment=True), "nothing of that: -i KEY names one"),
+        (
+            {"allowed": ("publickey", "password")},
+            Host("h1", "h1", password_withheld=True, password_advice="correct it in hosts.ini:3, then `reload`"),
+            "correct it in hosts.ini:3, then `reload`",
+        ),
+        (
+            {"offered": ("the password: refused",), "allowed": ("password",)},
+            Host("h1", "h1", password_advice="`reload` has it asked for again (hosts.ini:3)"),
+            "the password or `user` is wrong: `reload` has it asked for again (hosts.ini:3)",
+        ),
+    ],
+)
+def test_the_advice_for_a_login_follows_where_the_host_and_its_password_come_from(
+    facts: dict[str, tuple[str, ...]], host: Host, wanted: str
+) -> None:
+    failure = advise(Failure("auth", "refused"), [Step("login", "failed", facts=dict(facts))], host)
+    assert failure.hint.endswith(wanted)
+
+
 def test_what_a_jump_host_failed_at_is_left_as_it_is() -> None:
     failure = Failure("auth", "jump host gate: login as x refused", "a hint")
     steps = [Step("login", "failed", facts={"allowed": ("password",)}, via="gate")]

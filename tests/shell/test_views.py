@@ -71,6 +71,30 @@ def test_the_summary_counts_and_folds_the_hosts_that_failed_alike_with_reason_an
     assert "  note: web1: left out /dev/x\n" in err
 
 
+def test_hosts_that_failed_alike_share_a_line_and_each_keeps_what_is_said_to_it_alone() -> None:
+    err = io.StringIO()
+    view = Live(Screen(io.StringIO(), err))
+    view.show(Started(1, "put", ("a1", "a2", "b")))
+    for host, hint in (("a1", "only ~a can be written"), ("a2", "only ~a can be written"), ("b", "only ~b can")):
+        view.show(Finished(1, host, "failed", error=Failure("transfer", "no permission", hint)))
+    view.show(Summary(1, failed=3))
+    assert err.getvalue().splitlines()[1:] == [
+        "  failed a[1-2],b: no permission",
+        "    a[1-2]: only ~a can be written",
+        "    b: only ~b can",
+    ]
+
+
+def test_of_many_different_hints_a_few_are_shown() -> None:
+    err = io.StringIO()
+    view = Live(Screen(io.StringIO(), err))
+    for number in range(100):
+        view.show(Finished(1, f"h{number}", "failed", error=Failure("transfer", "no", f"hint {number}")))
+    view.show(Summary(1, failed=100))
+    assert err.getvalue().splitlines()[1:3] == ["  failed h[0-99]: no", "    h0: hint 0"]
+    assert err.getvalue().endswith("    h4: hint 4\n    and for 95 hosts in other words, which --json has\n")
+
+
 def test_names_are_coloured_on_a_terminal_and_plain_in_a_pipe() -> None:
     out, _ = play(Live, terminal=True)
     assert "\x1b[" in out

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.events import Examined, Failure
-from hostshell.core.model import Examine
+from hostshell.core.model import Examine, Ping
 from hostshell.core.steps import STEPS, Step
 from hostshell.core.targets import Targets
 from hostshell.session import Session
@@ -196,6 +196,34 @@ def test_a_wrong_password_is_not_shown(tmp_path: Path, clean_home: Path, sshd: S
     found = look(tmp_path, section, sshd.known_hosts_line)
     assert "the password or `user` is wrong" in found.error.hint
     assert "no-such-secret" not in repr((found.steps, found.finished))
+
+
+def test_a_password_that_was_refused_before_is_what_it_says_and_where_that_stands(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account]
+) -> None:
+    inventory = write_inventory(tmp_path, host_section("h1", sshd, accounts[0], None, password="no-such-secret"))
+    place = f"{inventory}:5 [host:h1]"
+    with Session(inventory, known_hosts=write_known_hosts(tmp_path, sshd.known_hosts_line)) as session:
+        first = collect(session.ping(hosts="h1")).finished["h1"].error
+        assert first is not None
+        assert first.hint == f"the password or `user` is wrong: correct it in {place}, then `reload`"
+        for task in (Ping(), Examine()):
+            error = collect(session.stream(session.job(task, ["h1"]))).finished["h1"].error
+            assert error is not None
+            assert error.message == f"the password of {accounts[0].name} was refused before, and is not offered again"
+            assert error.hint == f"correct it in {place}, then `reload`"
+
+
+def test_a_host_of_the_moment_is_helped_by_options_and_not_by_an_inventory(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account]
+) -> None:
+    name = f"{accounts[0].name}@{sshd.address}:{sshd.port}"
+    with Session(known_hosts=write_known_hosts(tmp_path, sshd.known_hosts_line)) as session:
+        for task, wanted in ((Ping(), "-i KEY names a key, -k asks for a password"), (Examine(), "-")):
+            error = collect(session.stream(session.job(task, [name]))).finished[name].error
+            assert error is not None
+            assert wanted in error.hint
+            assert "`" not in error.hint  # no setting of an inventory
 
 
 def test_a_password_where_only_keys_are_taken(
