@@ -26,6 +26,7 @@ from hostshell.engine.attach import Keyboard
 from hostshell.engine.pool import Chunk, News, Pool
 from hostshell.engine.questions import AskKeys, AskPrompts
 from hostshell.inputs import Inputs
+from hostshell.inventory import sshlayer
 from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret
@@ -181,7 +182,17 @@ class Session:
         try:
             return resolve(named, catalog), bool(catalog.used)
         except TargetError as error:
-            raise TargetError(error.message, error.hint or catalog.explain()) from None
+            hint = self.elsewhere(error.unknown) or error.hint or catalog.explain()
+            if error.unknown and self._ssh.is_none and not hint.startswith("did you mean"):
+                hint += "; no ssh_config is read here"
+            raise TargetError(error.message, hint) from None
+
+    def elsewhere(self, names: Sequence[str]) -> str:
+        """What to do about hosts that the inventory does not know, where the ssh_config knows one; else ""."""
+        try:
+            return sshlayer.elsewhere(self._ssh, names, self.inventory.local_user)
+        except HostshellError:
+            return ""  # what is wrong with it is told where it is used
 
     def secrets(self) -> Iterator[str]:
         """Every secret that is known by now, so that none is ever written down."""

@@ -33,7 +33,9 @@ class UsageError(HostshellError):
 
 
 class TargetError(HostshellError):
-    """A target list that names nothing, or something that the inventory does not know."""
+    """A target list that names nothing, or something that the inventory does not know: ``unknown`` hosts, if any."""
+
+    unknown: tuple[str, ...] = ()
 
 
 class InventoryError(HostshellError):

@@ -166,11 +166,12 @@ def _missing(pieces: list[Piece], command: Command, word: str) -> Iterator[Optio
 
 
 def for_script(texts: Sequence[str], at: int, command: Command, right: Callable[[list[str]], bool]) -> str | None:
-    """The line in which the unknown option at ``at`` is an argument of the script, behind ``--``; None if none is right.
+    """The line in which the unknown option at ``at`` is the script's, behind ``--``; None where none is right.
 
     What follows it and can be an option of the command stays one, where that makes a line that is ``right``.
     """
-    ours, theirs = list(texts[:at]), []
+    ours: list[str] = list(texts[:at])
+    theirs: list[str] = []
     place = at
     while place < len(texts):
         word = texts[place]

@@ -262,7 +262,9 @@ class _Reader:
             name, hint = hints[0]
             if len(self._unknown_hosts) + len(self._unknown_groups) > 1 and hint.startswith("did you"):
                 hint = f"{_shown(name)}: {hint}"
-        raise TargetError("; ".join(texts), hint)
+        error = TargetError("; ".join(texts), hint)
+        error.unknown = tuple(islice(self._unknown_hosts, _MOST_HINTS))
+        raise error
 
     def _expand(self, operand: str) -> list[str]:
         try:

@@ -17,6 +17,7 @@ from pathlib import Path
 from hostshell.core.clean import clean
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import Place
+from hostshell.core.names import check_name
 from hostshell.core.records import dataclass
 
 MOST_BYTES = 64 * 1024 * 1024  # of one file: far more than 100,000 hosts need, and /dev/zero ends somewhere
@@ -48,7 +49,7 @@ def read_file(path: str, shown: str | None = None) -> Content:
             content = stream.read(MOST_BYTES + 1)
         program = _is_program(opened, mode, content)
     except FileNotFoundError:
-        raise InventoryError(f"no such inventory: {shown}", "-i FILE names one") from None
+        raise InventoryError(f"no such inventory: {shown}", _not_there(path)) from None
     except (OSError, RuntimeError, ValueError) as error:
         # RuntimeError: ~nobody-of-that-name; ValueError: a NUL in the path
         reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "bad path"
@@ -56,6 +57,15 @@ def read_file(path: str, shown: str | None = None) -> Content:
     if len(content) > MOST_BYTES and not program:
         raise InventoryError(f"the inventory {shown} is larger than {MOST_BYTES // 1024 // 1024} MiB")
     return Content(str(opened), shown, "" if program else decode(content, shown), mode, program)
+
+
+def _not_there(path: str) -> str:
+    """What a person may have meant by a file that is not there."""
+    try:
+        check_name(path)
+    except ValueError:
+        return "-i FILE names one"
+    return f"-i takes a file; with a comma it is hosts: `-i {clean(path)},` is one, `-i {clean(path)},other` are two"
 
 
 def read_standard_input() -> Content:

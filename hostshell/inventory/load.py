@@ -122,7 +122,11 @@ def _parts(path: str, ssh: SshConfig | None) -> Iterator[_Part]:
     if path == SSH_HOSTS:
         from hostshell.inventory.sshconfig import hosts
 
-        found, notes = hosts.read((ssh or SshConfig()).sections)
+        ssh = ssh or SshConfig()
+        if ssh.is_none:
+            hint = "name one, as in -F ~/.ssh/config; the demo reads none unless one is named"
+            raise InventoryError("-i ssh takes the hosts of an ssh_config, and none is read here", hint)
+        found, notes = hosts.read(ssh.sections)
         yield _Part(Content("", path, "", 0), WORDS["ssh"], found, notes=notes)
         return
     try:

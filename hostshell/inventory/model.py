@@ -302,7 +302,7 @@ class Inventory:
         if answer is not None:
             sshlayer.lay(chosen, answer, blocked)
         if "user" not in chosen and (moment is None or moment.user is None or not chosen.keys().isdisjoint(_PASSWORD)):
-            chosen["user"] = (self._local, BUILT_IN)
+            chosen["user"] = (self.local_user, BUILT_IN)
         if moment is not None:
             self._as_typed(moment, chosen)
         chosen.setdefault("address", (base, BUILT_IN if ours else AS_TYPED))
@@ -318,7 +318,7 @@ class Inventory:
         port = chosen["port"][0] if "port" in chosen else None
         return self._ssh.ask(
             base,
-            self._local,
+            self.local_user,
             address=_text(chosen, "address"),
             user=(moment.user if moment is not None else None) or _text(chosen, "user"),
             port=(moment.port if moment is not None else None) or (port if isinstance(port, int) else None),
@@ -337,7 +337,8 @@ class Inventory:
             chosen["port"] = (moment.port, AS_TYPED)
 
     @cached_property
-    def _local(self) -> str:
+    def local_user(self) -> str:
+        """Who logs in where nothing says otherwise. Raises `InventoryError` where nobody knows."""
         if self._local_user is not None:
             return self._local_user
         try:

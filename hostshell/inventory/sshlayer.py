@@ -5,13 +5,15 @@ Must not know how either is read, nor how the inventory chooses among its own se
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
+from hostshell.core.clean import clean
 from hostshell.inventory.settings import Converted, Jump
 
 if TYPE_CHECKING:
     from hostshell.inventory.sshconfig.answer import Answer
+    from hostshell.inventory.sshconfig.config import SshConfig
 
 YES = "yes"
 PROXY_COMMAND = "proxy_command"
@@ -62,3 +64,18 @@ def fields(answer: Answer) -> dict[str, Any]:
         "environment": answer.environment,
         "concerns": answer.concerns(),
     }
+
+
+def elsewhere(ssh: SshConfig, names: Iterable[str], local_user: str) -> str:
+    """What to do about hosts that no inventory has: a hint where ``ssh`` has one of them, else "".
+
+    Raises `InventoryError` for what is wrong in it.
+    """
+    for name in names:
+        place = ssh.place_of(name)
+        if place:
+            answer = ssh.ask(name, local_user)
+            said = answer.user() if answer is not None else None
+            whole = clean(f"{local_user if said is None else said[0]}@{name}")
+            return f"{place} has it: name it {whole}, or start with -i ssh, which takes all hosts from there"
+    return ""

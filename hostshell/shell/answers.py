@@ -80,7 +80,7 @@ def show(session: Session, name: str, width: int, colour: bool) -> Answer:
         return Answer({"group": group, "hosts": list(members)}, "\n".join(lines) + "\n")
     if name not in inventory.host_names and parse_moment(name) is None:
         known = [*islice(inventory.host_names, MOST_COMPARED), *inventory.groups]
-        hint = did_you_mean(name, known) or "`hosts -a` and `groups` show what there is"
+        hint = session.elsewhere([name]) or did_you_mean(name, known) or "`hosts -a` and `groups` show what there is"
         raise TargetError(f"no host or group is called {clean(name)}", hint)
     settings = inventory.settings(name)
     within = _groups_by_host(session).get(name, [])

@@ -90,11 +90,17 @@ class HostshellCompleter(Completer):
             yield from _spaced(offers, cursor)
             return
         command = command_named(words[0].text)
-        if command is not None and command.positional != "rest":
-            try:
+        if command is None:
+            return
+        try:
+            if command.positional != "rest":
                 yield from self._arguments(command, [word.text for word in words[1:]], cursor)
-            except _StillAsking:
-                self.awaited = line
+            elif len(words) > 1:  # what the command of `run` is called is for the hosts' shells to say
+                paths = self._remote_paths(Targets(), cursor)
+                at_home = cursor.text.startswith("~")  # which no shell looks for inside quotes
+                yield from (path for path in paths if not (at_home and path.text[:1] in "\"'"))
+        except _StillAsking:
+            self.awaited = line
 
     # --- what may stand here ---
 
@@ -192,16 +198,16 @@ class HostshellCompleter(Completer):
         others = frozenset(before)
         offers: Iterator[tuple[str, str]]
         if kind == "groups":
-            offers = chain(self._last(item, others), names.groups(item, others))
+            offers = chain(names.groups(item, others), self._last(item, others))
         elif item.startswith("@"):
-            groups = chain(self._last(item[1:]), names.groups(item[1:]))
+            groups = chain(names.groups(item[1:]), self._last(item[1:]))
             offers = (("@" + name, about) for name, about in groups if "@" + name not in others)
         else:
             offers = names.hosts(item, others)
-        for text, about in islice(offers, MOST_OFFERED):
+        for text, about in islice(offers, MOST_OFFERED + len(self._ended())):
             yield Completion(text, -len(item), display_meta=about)
         if kind == "hosts" and not item:
-            for name, about in chain(self._last(""), names.groups("")):
+            for name, about in chain(names.groups(""), self._last("")):
                 if "@" + name not in others:
                     yield Completion("@" + name, 0, display_meta=about)
 

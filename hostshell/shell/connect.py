@@ -21,6 +21,7 @@ from hostshell.core.names import fold
 from hostshell.core.targets import Targets
 from hostshell.core.traffic import Opened
 from hostshell.core.turns import Note
+from hostshell.core.words import quote
 from hostshell.engine.pool import Chunk
 from hostshell.session import Session
 from hostshell.shell import ttymodes
@@ -50,6 +51,7 @@ def connect(session: Session, screen: Screen, asked: ConnectHost, ahead: Callabl
     if len(names) != 1:
         message = f"connect takes one host, and {clean(asked.host)} is {len(names)}"
         raise TargetError(message, f"they are {clean(fold(names)[:200])}")
+    _look_for_hosts(session, screen, asked)
     terminal = Terminal(leave=session.cancel, wake=session.wake, ahead=ahead)
     rows, columns = terminal.size()
     task = Connect(asked.cmd, os.environ.get("TERM") or "dumb", rows, columns, ttymodes.encode(sys.stdin.fileno()))
@@ -71,6 +73,39 @@ def connect(session: Session, screen: Screen, asked: ConnectHost, ahead: Callabl
                     ending.watch(item)
         terminal.drop_typed = not ending.by_itself
     return ending.tell(screen)
+
+
+def _look_for_hosts(session: Session, screen: Screen, asked: ConnectHost) -> None:
+    """Refuse a command that is nothing but names of hosts, and warn of one that begins with such a name."""
+    words = asked.cmd.split() if asked.cmd is not None else []
+    named = [word for word in words if _names_hosts(session, word)]
+    if not named or named[0] != words[0]:
+        return
+    first = quote(words[0])
+    if len(named) < len(words):
+        text = f"note: {words[0]} names hosts too; here it is a command for {asked.host}"
+        screen.err(screen.wrapped(clean(text), "", DIM) + "\n")
+        return
+    groups = session.inventory.groups
+    others = ",".join(f"@{word}" if word in groups else word for word in (asked.host, *words))
+    what = "a group" if words[0].removeprefix("@") in groups else "another host"
+    raise UsageError(
+        f"connect takes one host, and {clean(words[0])} is {what} and no command",
+        f"a command on all of them: batch_run -h {quote(others)} -cmd COMMAND\n"
+        f"where a program there is called so: connect {quote(asked.host)} exec {first}",
+    )
+
+
+def _names_hosts(session: Session, word: str) -> bool:
+    """Whether a word of a command is rather a host, a group or a list of hosts."""
+    if word in session.inventory.host_names or word in session.inventory.groups:
+        return True
+    if not any(char in word for char in "@[,"):
+        return False  # 10.0.0.5 and a:b are no programs either, but might be
+    try:
+        return bool(session.targets(Targets(hosts=(word,))))
+    except HostshellError:
+        return False
 
 
 def _show(terminal: Terminal, data: bytes) -> None:

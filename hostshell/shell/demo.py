@@ -11,7 +11,8 @@ from hostshell.shell.launch import launch
 from hostshell.shell.screen import BOLD, GREEN, RED
 
 HINT = """\
-Seven demo hosts run on this machine (h3 is off). Tab helps, exit leaves. Try:
+Seven demo hosts run on this machine (h3 is off). No inventory or ssh_config of
+yours is read. Tab helps, exit leaves. Try:
   batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd "cat notes.txt"
   batch_scp -g web_clusters -action put -local /etc/hosts -remote ~/"""
 

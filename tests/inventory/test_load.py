@@ -69,6 +69,11 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     assert error(str(tmp_path / "none.ini")).message == f"no such inventory: {tmp_path}/none.ini"
 
 
+def test_a_missing_file_that_may_be_a_host_is_told_how_hosts_are_named() -> None:
+    assert error("lst").hint == "-i takes a file; with a comma it is hosts: `-i lst,` is one, `-i lst,other` are two"
+    assert error("./lst").hint == "-i FILE names one"
+
+
 def test_a_directory_without_hosts_is_an_error(tmp_path: Path) -> None:
     assert error(str(tmp_path)).message == f"no hosts in {tmp_path}"
 

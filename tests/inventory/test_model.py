@@ -94,7 +94,7 @@ def test_the_inventory_is_a_catalog_of_targets() -> None:
 def test_an_empty_inventory_still_knows_hosts_of_the_moment() -> None:
     found = Inventory.empty()
     assert (list(found.host_names), dict(found.groups), found.sources) == ([], {}, ())
-    assert found.host("root@10.0.0.5:2222") == Host("root@10.0.0.5:2222", "10.0.0.5", 2222, "root")
+    assert found.host("root@10.0.0.5:2222") == Host("root@10.0.0.5:2222", "10.0.0.5", 2222, "root", moment=True)
 
 
 @pytest.mark.parametrize(

@@ -212,7 +212,12 @@ def test_hosts_of_the_last_command_are_offered_by_how_they_ended(line: str, foun
 
 def test_hosts_of_the_last_command_are_offered_beside_groups_and_only_once_there_are_some() -> None:
     assert list(after_a_command("hosts @")) == [
-        *("hosts @ok", "hosts @failed", "hosts @all", "hosts @db_servers", "hosts @lab", "hosts @web_clusters")
+        *("hosts @all", "hosts @db_servers", "hosts @lab", "hosts @web_clusters", "hosts @ok", "hosts @failed")
+    ]
+    assert [line.removeprefix("use -g ") for line in after_a_command("use -g ")][-3:] == [
+        "web_clusters",
+        "ok",
+        "failed",
     ]
     assert after_a_command("hosts ")["hosts @failed"] == "1 host of the last command"
     assert not any("failed" in line for line in offers("hosts @"))

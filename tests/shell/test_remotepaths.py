@@ -115,6 +115,9 @@ def test_where_nobody_can_be_asked_nothing_is_offered() -> None:
         ),
         ("get '/a", {"get '/a b'": "on 2 of 2 hosts"}, (Targets(), "/", "a")),
         ("get $", {"get '$x'": "on 2 of 2 hosts"}, (Targets(), "", "$")),
+        ("run cat /e", {"run cat /etc/": "on 1 of 2 hosts"}, (Targets(), "/", "e")),
+        ("run cat x | sort /a", {'run cat x | sort "/a b"': "on 2 of 2 hosts"}, (Targets(), "/", "a")),
+        ("run cat ~/a", {}, (Targets(), "~/", "a")),  # in quotes ~ would be no home
         ("put -a x {host}/e", {'put -a x "{host}/etc/': "on 1 of 2 hosts"}, (Targets(everything=True), "{host}/", "e")),
     ],
 )
@@ -124,6 +127,13 @@ def test_the_words_that_stand_for_paths_on_the_hosts_are_completed(
     hosts = Hosts(glanced("a", "a b", "$x", "etc/"), glanced("b", "a b", "$x"))
     assert hosts.offers(line) == found
     assert hosts.asked == [asked]
+
+
+def test_the_name_of_a_command_is_not_looked_for_among_files() -> None:
+    hosts = Hosts(glanced("a", "etc/"))
+    assert hosts.offers("run e") == {}
+    assert hosts.offers("!ls e") == {}
+    assert hosts.asked == []
 
 
 def test_a_word_that_may_be_of_either_side_says_of_which_each_is(

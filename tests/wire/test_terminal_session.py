@@ -338,6 +338,24 @@ def test_several_hosts_are_refused(at: Open) -> None:
     assert "connect takes one host, and h[1-2] is 2" in terminal.plain
 
 
+def test_a_second_host_is_not_run_as_a_command(at: Open) -> None:
+    terminal = at("connect", "h1", "h2")
+    assert end(terminal) == 2
+    said = " ".join(terminal.plain.split())
+    assert "connect takes one host, and h2 is another host and no command" in said
+    assert "batch_run -h h1,h2 -cmd COMMAND" in said
+    assert "connect h1 exec h2" in said
+
+
+def test_a_command_that_is_called_like_a_host_runs_with_a_note(at: Open) -> None:
+    terminal = at("connect", "h1", "h2", "-x")
+    assert end(terminal) == 1
+    assert "note: h2 names hosts too; here it is a command for h1" in terminal.plain
+    terminal = at("connect", "h1", "exec", "h2")
+    assert end(terminal) == 1
+    assert "note:" not in terminal.plain
+
+
 def test_a_server_that_gives_no_terminal_is_named(at: Open, tmp_path: Path, own_sshd: Sshd) -> None:
     own_sshd.options["PermitTTY"] = "no"
     own_sshd.restart()

@@ -60,6 +60,22 @@ class SshConfig:
         return self._sections
 
     @property
+    def is_none(self) -> bool:
+        """Whether it was said that none is to be read."""
+        return self._named is not None and self._named.lower() == NONE
+
+    def place_of(self, name: str) -> str:
+        """Where a `Host` line has ``name`` itself and no pattern, as ``FILE:LINE``; "" where none has."""
+        if not self.sections:
+            return ""
+        from hostshell.inventory.sshconfig.parse import HostLine
+
+        for section in self.sections:
+            if isinstance(section.condition, HostLine) and name in section.condition.wanted:
+                return f"{section.file}:{section.condition.line}"
+        return ""
+
+    @property
     def work(self) -> Mapping[str, int]:
         """How much was done, by kind: patterns compiled, hosts held against them, answers put together."""
         return {} if self._choosing is None else self._choosing.work
@@ -97,7 +113,7 @@ class SshConfig:
             if not any(os.path.exists(path) for path in paths):
                 self._read = True
                 return
-        elif self._named.lower() == NONE:
+        elif self.is_none:
             self._read = True
             return
         from hostshell.inventory.sshconfig.answer import canonical

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hostshell.core.errors import InventoryError
+from hostshell.core.errors import InventoryError, TargetError
+from hostshell.core.targets import Targets
 from hostshell.inventory.load import find, load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.sshconfig.config import SshConfig
+from hostshell.session import Session
+from hostshell.shell import answers
+from tests.support.running import write_inventory
 
 
 @pytest.fixture
@@ -72,10 +76,57 @@ def test_no_host_at_all_is_an_error(named: Callable[..., Inventory], text: str) 
         named(text)
 
 
-def test_no_configuration_at_all_is_the_same_error() -> None:
-    with pytest.raises(InventoryError, match="names a host") as caught:
+def test_no_configuration_at_all_is_an_error_of_its_own() -> None:
+    with pytest.raises(InventoryError, match="none is read here") as caught:
         load(["ssh"], SshConfig("none"))
-    assert "-F FILE" in caught.value.hint
+    assert "-F ~/.ssh/config" in caught.value.hint
+    assert "the demo" in caught.value.hint
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Iterator[Session]:
+    """One whose inventory has web01, and whose ssh_config has hosts that are in none."""
+    named = tmp_path / "config"
+    named.write_text("User all\nHost gate wbe01 !x\n  User ops\nHost *.lab\n  Port 7\nHost plain\n")
+    with Session(write_inventory(tmp_path, "[host:web01]\n"), ssh_config=str(named)) as made:
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("gate", "{config}:2 has it: name it all@gate, or start with -i ssh, which takes all hosts from there"),
+        ("wbe01", "{config}:2 has it: name it all@wbe01, or start with -i ssh, which takes all hosts from there"),
+        ("plain", "{config}:6 has it: name it all@plain, or start with -i ssh, which takes all hosts from there"),
+        ("db.lab", "`hosts -a` shows every host"),  # a pattern says nothing of whether there is such a host
+        ("web1", "did you mean web01?"),
+    ],
+)
+def test_a_host_that_only_the_configuration_has_is_told_how_it_is_reached(
+    session: Session, tmp_path: Path, name: str, hint: str
+) -> None:
+    wanted = hint.format(config=tmp_path / "config")
+    with pytest.raises(TargetError) as caught:
+        session.targets(Targets(("web01," + name,)))
+    assert (caught.value.message, caught.value.hint) == (f"unknown host {name}", wanted)
+    assert session.inventory.host(f"all@{name}").user == "all"
+    if name == "gate":
+        with pytest.raises(TargetError, match="no host or group") as caught:
+            answers.show(session, name, 80, colour=False)
+        assert caught.value.hint == wanted
+
+
+def test_a_configuration_with_a_mistake_is_not_what_an_unknown_name_is_about(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text("Host a\n  HosName b\n")
+    with Session(ssh_config=str(tmp_path / "config")) as session, pytest.raises(TargetError) as caught:
+        session.targets(Targets(("a",)))
+    assert "HosName" not in caught.value.hint
+
+
+def test_where_no_configuration_is_read_it_says_so(tmp_path: Path) -> None:
+    with Session(ssh_config="none") as session, pytest.raises(TargetError) as caught:
+        session.targets(Targets(("gate",)))
+    assert caught.value.hint.endswith("; no ssh_config is read here")
 
 
 def test_the_variable_may_say_ssh_too() -> None:
