@@ -137,7 +137,7 @@ class CopyCounts:
 
     ``saved`` holds what an earlier try had brought over, too. ``compared``: how it was seen what is unchanged, by the
     name of the host's tool for SHA-256, or as "size and time". ``links`` and ``directories`` are those that were made.
-    ``planned``: of a dry run, else None.
+    ``planned``: of a dry run, else None. ``landed``: of one host, the path that the copy has there, or here.
     """
 
     files: int = 0
@@ -148,6 +148,7 @@ class CopyCounts:
     links: int = 0
     directories: int = 0
     planned: Planned | None = None
+    landed: str = ""
 
     @property
     def changed(self) -> bool:

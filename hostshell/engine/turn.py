@@ -276,6 +276,7 @@ class Turn:
             copied.links,
             copied.directories,
             copied.planned,
+            copied.landed,
         )
         return Ended(number, "ok", notes=copied.notes, copied=counts)
 

@@ -50,6 +50,7 @@ from hostshell.shell.jobs import Ending, carry_out
 from hostshell.shell.outdir import OutputFiles
 from hostshell.shell.render import Gathered, Json, Live, View
 from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
+from hostshell.shell.summary import FETCHED
 
 INTERRUPTED = 130
 
@@ -322,7 +323,7 @@ class Shell:
         return 0
 
 
-_COPY_WORDS = {"put": "sent", "get": "fetched"}
+_COPY_WORDS = {"put": "sent", "get": FETCHED}
 
 
 def _copy(asked: BatchScp) -> Put | Get:

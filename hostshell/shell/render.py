@@ -258,6 +258,8 @@ def _copied(counts: CopyCounts | None) -> dict[str, Any]:
         "saved": counts.saved,
         "compared": list(counts.compared),
     }
+    if counts.landed:
+        found["landed"] = counts.landed
     if counts.planned is not None:
         planned = counts.planned
         found["planned"] = {"send": planned.send, "replace": planned.replace, "bytes": planned.bytes}

@@ -5,6 +5,8 @@ Imports core only: replay a saved stream of events to test it.
 
 from __future__ import annotations
 
+import os
+
 from hostshell.core.clean import clean
 from hostshell.core.events import CopyCounts, Finished, Planned, Status, Summary
 from hostshell.core.names import fold
@@ -19,6 +21,7 @@ _WORDS: dict[Status, str] = {
     "lost": "lost",
     "cancelled": "cancelled",
 }
+FETCHED = "fetched"
 _MOST_HINTS = 5  # different ones of hosts that failed alike
 _COLOURS: dict[Status, str] = {"ok": GREEN, "cancelled": YELLOW}
 
@@ -88,16 +91,9 @@ class SummaryLines:
 
 def copied_text(counts: CopyCounts) -> str:
     """``12 files, 1.2 MB; 2 links; 300 unchanged by sha256sum, 80.0 MB saved``; "" where there was nothing to do."""
-    parts = []
-    if counts.planned is not None:
-        if counts.planned.send or counts.planned.replace:
-            parts.append(f"{planned_text(counts.planned)}, {size(counts.planned.bytes)}")
-    elif counts.files:
-        parts.append(f"{_number(counts.files, 'file')}, {size(counts.bytes)}")
-    if counts.links:
-        parts.append(_number(counts.links, "link"))
-    if counts.directories and not parts:
-        parts.append(f"{counts.directories} new {'directory' if counts.directories == 1 else 'directories'}")
+    parts = _moved(counts)
+    if counts.planned is not None and (counts.planned.send or counts.planned.replace):
+        parts.insert(0, f"{planned_text(counts.planned)}, {size(counts.planned.bytes)}")
     if counts.unchanged:
         how = f" by {', '.join(counts.compared)}" if counts.compared else ""
         parts.append(f"{counts.unchanged} unchanged{how}")
@@ -106,10 +102,28 @@ def copied_text(counts: CopyCounts) -> str:
 
 
 def ended_text(counts: CopyCounts | None, done: str) -> str:
-    """What became of a host's copy: ``done`` ("sent"), or that nothing had to be, or what a dry run would do."""
-    if counts is None or counts.changed:
+    """``sent 1 file, 12 B -> /tmp/a`` where ``done`` is "sent"; ``unchanged: /tmp/a``; or what a dry run would do."""
+    if counts is None:
         return done
-    return "unchanged" if counts.planned is None else planned_text(counts.planned)
+    place = clean(counts.landed)
+    if done == FETCHED:  # as it was typed, mostly
+        place = place.removeprefix(f"{os.getcwd()}/")
+    if counts.planned is not None:
+        nothing, text = not (counts.planned.send or counts.planned.replace), planned_text(counts.planned)
+    else:
+        nothing = not counts.changed
+        text = "unchanged" if nothing else f"{done} {'; '.join(_moved(counts))}"
+    return f"{text}{':' if nothing else ' ->'} {place}" if place else text
+
+
+def _moved(counts: CopyCounts) -> list[str]:
+    """What was sent or fetched, or made."""
+    parts = [f"{_number(counts.files, 'file')}, {size(counts.bytes)}"] if counts.files else []
+    if counts.links:
+        parts.append(_number(counts.links, "link"))
+    if counts.directories and not parts:
+        parts.append(f"{counts.directories} new {'directory' if counts.directories == 1 else 'directories'}")
+    return parts
 
 
 def planned_text(planned: Planned) -> str:

@@ -130,6 +130,7 @@ class Getting:
         directory, name = self._aim(text, found.is_directory)
         if several and not name:
             raise Refused(f"{text} has no name of its own on the host")
+        self._ledger.lands(paths.join(directory, name), directory=found.is_directory)
         landing = self._landings.get(directory)
         if landing is None:
             landing = self._landings[directory] = Landing(directory, os.fsencode(self._host))

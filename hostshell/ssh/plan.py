@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable
 
+from hostshell.core import paths
 from hostshell.core.clean import clean, decode
 from hostshell.core.events import Planned
 from hostshell.core.records import dataclass
@@ -29,7 +30,7 @@ class Copied:
 
     ``unchanged`` files were there already; ``saved`` is their bytes; ``compared`` says how that was seen, by the name
     of the tool or as "size and time", None where nothing had to be compared. ``links`` and ``directories`` were made.
-    ``planned``: what a dry run would do, else None.
+    ``planned``: what a dry run would do, else None. ``landed``: the path that it has now.
     """
 
     files: int
@@ -41,6 +42,7 @@ class Copied:
     links: int = 0
     directories: int = 0
     planned: Planned | None = None
+    landed: str = ""
 
 
 class TransferError(Exception):
@@ -94,11 +96,19 @@ class Ledger:
         self._would_replace = _Names()
         self._would_bytes = 0
         self._hint = ""
+        self._landed = ""
 
     @property
     def begun(self) -> bool:
         """Whether anything was copied, or failed on its own."""
         return bool(self.files or self._unchanged or self._failed.count)
+
+    def lands(self, path: bytes, *, directory: bool) -> None:
+        """What a source becomes; of several it is the directory that takes them all. ``~/`` is the host's home."""
+        if self._landed:
+            path, directory = paths.split(path)[0], True
+        text = shown(path) + ("/" if directory and path != b"/" else "")
+        self._landed = text if text.startswith("/") else f"~/{text.removeprefix('./')}"
 
     def begin(self, path: bytes) -> None:
         """A file is under way."""
@@ -169,6 +179,7 @@ class Ledger:
             self.links,
             self.directories,
             planned,
+            self._landed,
         )
 
     def _dry(self) -> str:

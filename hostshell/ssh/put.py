@@ -110,6 +110,7 @@ class Putting:
             raise Refused(f"{local} is neither a file nor a directory")
         shown_as = os.fsencode(name) or b"/"
         target = await self._aim(name, is_directory, several=several)
+        self._ledger.lands(target, directory=is_directory)
         if is_directory:
             self._ledger.total += self._measure(source)
             await self._tree(_Directory(source, target, shown_as, b"", info, frozenset()))

@@ -219,13 +219,29 @@ def test_bars_are_drawn_again_below_the_line_of_a_host_that_has_ended() -> None:
 @pytest.mark.parametrize(
     ("copied", "line", "sum_of_it"),
     [
-        (CopyCounts(2, 2_000), "sent", "2 files, 2.0 kB"),
-        (CopyCounts(1, 5, 3, 900, ("sha256sum",)), "sent", "1 file, 5 B; 3 unchanged by sha256sum, 900 B saved"),
-        (CopyCounts(0, 0, 3, 900, ("sha256sum",)), "unchanged", "3 unchanged by sha256sum, 900 B saved"),
-        (CopyCounts(0, 0, 3, 900, (BY_TIME,), links=1), "sent", "1 link; 3 unchanged by size and time, 900 B saved"),
-        (CopyCounts(directories=1), "sent", "1 new directory"),
+        (CopyCounts(2, 2_000), "sent 2 files, 2.0 kB", "2 files, 2.0 kB"),
+        (
+            CopyCounts(1, 5, 3, 900, ("sha256sum",), landed="/x"),
+            "sent 1 file, 5 B -> /x",
+            "1 file, 5 B; 3 unchanged by sha256sum, 900 B saved",
+        ),
+        (
+            CopyCounts(0, 0, 3, 900, ("sha256sum",), landed="~/x"),
+            "unchanged: ~/x",
+            "3 unchanged by sha256sum, 900 B saved",
+        ),
+        (
+            CopyCounts(0, 0, 3, 900, (BY_TIME,), links=1),
+            "sent 1 link",
+            "1 link; 3 unchanged by size and time, 900 B saved",
+        ),
+        (CopyCounts(directories=1), "sent 1 new directory", "1 new directory"),
         (CopyCounts(), "unchanged", ""),
-        (CopyCounts(planned=Planned(3, 0, 12)), "would copy 3 files", "would copy 3 files, 12 B"),
+        (
+            CopyCounts(planned=Planned(3, 0, 12), landed="\x1b[2J"),
+            "would copy 3 files -> ^[[2J",
+            "would copy 3 files, 12 B",
+        ),
         (CopyCounts(planned=Planned(0, 1, 12)), "would replace 1 file", "would replace 1 file, 12 B"),
         (
             CopyCounts(0, 0, 2, 7, ("sha256sum",), planned=Planned(1, 2, 12)),
@@ -250,7 +266,7 @@ def test_the_line_of_a_hosts_copy_and_its_summary_say_what_became_of_it(
 
 
 def test_the_counts_of_several_hosts_are_one_and_a_plan_among_them_is_kept() -> None:
-    one = CopyCounts(1, 10, 2, 20, ("sha256sum",), links=1, directories=2)
+    one = CopyCounts(1, 10, 2, 20, ("sha256sum",), links=1, directories=2, landed="/x")
     two = CopyCounts(0, 0, 1, 5, ("shasum",), planned=Planned(1, 2, 3))
     both = CopyCounts(1, 10, 3, 25, ("sha256sum", "shasum"), 1, 2, Planned(1, 2, 3))
     assert one + two == two + one == both

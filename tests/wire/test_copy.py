@@ -278,4 +278,43 @@ def test_the_line_of_a_host_says_unchanged_or_what_would_be_done(one: Session, t
         assert Shell(one, Screen(io.StringIO(), said)).line(f"put {tmp_path}/said ./ -h a {more}") == 0
         lines.append(said.getvalue().partition(" (")[0])
     run(one, "rm said", "a")
-    assert lines == ["a: would copy 1 file", "a: sent", "a: unchanged", "a: would change nothing"]
+    there = "~/said"
+    assert lines == [
+        f"a: would copy 1 file -> {there}",
+        f"a: sent 1 file, 7 B -> {there}",
+        f"a: unchanged: {there}",
+        f"a: would change nothing: {there}",
+    ]
+
+
+def test_the_line_of_a_host_says_where_the_copy_is(
+    one: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tree").mkdir()
+    for name in ("said", "more", "tree/in"):
+        (tmp_path / name).write_text("content")
+    (home,) = run(one, "pwd", "a").out["a"]
+    lines = []
+    for line in (
+        f"put said {home}/other -h a",
+        "put said other -h a --force",
+        "put tree ~ -h a",
+        "put said more tree/ -h a",
+        "get other out/ -h a",
+        "get tree out/ -h a",
+        "get tree/said tree/more {host}/ -h a",
+    ):
+        said = io.StringIO()
+        assert Shell(one, Screen(io.StringIO(), said)).line(line) == 0
+        lines.append(said.getvalue().partition(" (")[0])
+    run(one, "rm -r other tree", "a")
+    assert lines == [
+        f"a: sent 1 file, 7 B -> {home}/other",
+        "a: sent 1 file, 7 B -> ~/other",
+        "a: sent 1 file, 7 B -> ~/tree/",
+        "a: sent 2 files, 14 B -> ~/tree/",
+        "a: fetched 1 file, 7 B -> out/a/other",
+        "a: fetched 3 files, 21 B -> out/a/tree/",
+        "a: fetched 2 files, 14 B -> a/",
+    ]
