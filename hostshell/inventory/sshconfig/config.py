@@ -5,7 +5,9 @@ Costs nothing where there is no file: what reads one is loaded only then.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -141,19 +143,31 @@ class SshConfig:
         if text not in self._ran:
             shell = self._environ.get("SHELL") or "/bin/sh"
             try:
-                done = subprocess.run(
-                    [shell, "-c", text],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=subprocess.DEVNULL,
-                    timeout=EXEC_PATIENCE,
-                    check=False,
-                )
+                self._ran[text] = _ends_well([shell, "-c", text], EXEC_PATIENCE)
             except subprocess.TimeoutExpired:
                 raise InventoryError(
                     f"a command of `Match exec` in the ssh_config did not end within {EXEC_PATIENCE:g} s"
                 ) from None
             except (OSError, ValueError) as error:
                 raise InventoryError(f"a command of `Match exec` in the ssh_config cannot run: {error}") from None
-            self._ran[text] = done.returncode == 0
         return self._ran[text]
+
+
+def _ends_well(command: Sequence[str], patience: float) -> bool:
+    """Whether a program ends with exit code 0. Raises `subprocess.TimeoutExpired` when its time is over.
+
+    Whatever it has started ends with it then, and with Ctrl-C.
+    """
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as child:
+        try:
+            return child.wait(patience) == 0
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.pid, signal.SIGKILL)
+            raise

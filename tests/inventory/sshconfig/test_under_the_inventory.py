@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from hostshell.core.errors import InventoryError
 from hostshell.core.model import Host
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.sections import read
+from hostshell.inventory.sshconfig import config
 from hostshell.inventory.sshconfig.config import SshConfig
+from tests.support import processes
+from tests.support.endings import ended
 
 
 def laid(tmp_path: Path, ssh: str, ini: str = "", **environ: str) -> Inventory:
@@ -184,6 +188,17 @@ def test_match_exec_runs_only_where_the_setting_allows_it(tmp_path: Path) -> Non
     assert [inventory.host(name).port for name in ("yes1", "yes2", "yes1")] == [2222, 22, 2222]
     assert ran.read_text() == "yes1\nyes2\n"  # each command once
     assert inventory.host("yes1").concerns == ()
+
+
+def test_match_exec_that_does_not_end_leaves_nothing_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "EXEC_PATIENCE", 0.5)
+    mark = f"HS_EXEC_{secrets.token_hex(8)}"
+    monkeypatch.setenv(mark, "1")
+    before = processes.carrying(f"{mark}=1")
+    inventory = laid(tmp_path, 'Match exec "sleep 600 & sleep 601"\n  Port 2\n', "[host:a]\nmatch_exec = yes\n")
+    with pytest.raises(InventoryError, match=r"did not end within 0\.5 s"):
+        inventory.host("a")
+    assert ended(lambda: processes.carrying(f"{mark}=1") - before)
 
 
 def test_match_exec_is_named_only_where_it_would_make_a_difference(tmp_path: Path) -> None:
