@@ -8,14 +8,19 @@ from __future__ import annotations
 import contextlib
 import socket
 import threading
+import time
+from collections.abc import Callable, Iterator
 
 import paramiko
 
 from hostshell.core.keyformat import AGENT_LIST, agent_keys, strings, type_of
+from hostshell.ssh.failures import TurnStopped
 
 LIST_PATIENCE = 3.0  # seconds for the agent to list its keys
 SIGN_PATIENCE = 30.0  # seconds for it to sign: it may ask its person first (ssh-add -c), or for a touch
 MOST_BYTES = 256 * 1024  # of one answer, as in OpenSSH (MAX_AGENT_REPLY_LEN)
+
+SLICE = 0.05  # seconds between two looks at whether whoever waits is to stop
 
 _SIGN, _SIGNED = 13, 14
 _FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
@@ -23,6 +28,43 @@ _FLAGS = {"rsa-sha2-256": 2, "rsa-sha2-512": 4}
 
 class AgentFailed(paramiko.SSHException):
     """The agent did not do it; the text says why, in words."""
+
+
+_asking = threading.local()
+
+
+@contextlib.contextmanager
+def asked_by(stopped: Callable[[], bool]) -> Iterator[None]:
+    """What this thread asks of an agent in this block ends with `TurnStopped` once ``stopped``.
+
+    By the thread, because paramiko stands between a login and its key. An agent may wait for a finger or a yes.
+    """
+    before = getattr(_asking, "stopped", _never)
+    _asking.stopped = stopped
+    try:
+        yield
+    finally:
+        _asking.stopped = before
+
+
+def _never() -> bool:
+    return False
+
+
+def _look() -> None:
+    if getattr(_asking, "stopped", _never)():
+        raise TurnStopped
+
+
+@contextlib.contextmanager
+def _held(lock: threading.Lock) -> Iterator[None]:
+    """``lock``, which another thread may hold for as long as an agent takes."""
+    while not lock.acquire(timeout=SLICE):
+        _look()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Agent:
@@ -65,9 +107,10 @@ class Agent:
             sock.close()
 
     def _ask(self, request: bytes, patience: float) -> bytes:
-        with self._lock:
+        with _held(self._lock):
             if self.problem:
                 raise AgentFailed(self.problem)
+            deadline = time.monotonic() + patience
             try:
                 if self._sock is None:
                     self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -75,21 +118,31 @@ class Agent:
                     self._sock.connect(self.path)
                 self._sock.settimeout(patience)
                 self._sock.sendall(len(request).to_bytes(4, "big") + request)
-                size = int.from_bytes(self._read(4), "big")
+                self._sock.settimeout(SLICE)
+                size = int.from_bytes(self._read(4, deadline), "big")
                 if size > MOST_BYTES:
                     raise AgentFailed("the agent's answer makes no sense")
-                return self._read(size)
+                return self._read(size, deadline)
+            except TurnStopped:
+                self.close()  # its answer would be to this question; whoever asks next begins anew
+                raise
             except (OSError, EOFError, AgentFailed) as error:
                 # its next answer would be to the question before: it is done with
                 self.problem = _why(error)
                 self.close()
                 raise AgentFailed(self.problem) from None
 
-    def _read(self, size: int) -> bytes:
+    def _read(self, size: int, deadline: float) -> bytes:
         assert self._sock is not None
         data = b""
         while len(data) < size:
-            piece = self._sock.recv(size - len(data))
+            try:
+                piece = self._sock.recv(size - len(data))
+            except TimeoutError:
+                _look()
+                if time.monotonic() >= deadline:
+                    raise
+                continue
             if not piece:
                 raise EOFError
             data += piece
@@ -149,7 +202,7 @@ class Agents:
 
     def keys(self, path: str) -> tuple[Agent, list[AgentKey]]:
         """The agent at ``path`` and its keys, asked for once until `refresh`."""
-        with self._lock:  # whoever comes meanwhile waits for the same list
+        with _held(self._lock):  # whoever comes meanwhile waits for the same list
             known = self._known.get(path)
             if known is None:
                 agent = Agent(path)

@@ -18,6 +18,7 @@ from paramiko.common import cMSG_USERAUTH_REQUEST
 from hostshell.core.events import Failure
 from hostshell.core.model import Host
 from hostshell.core.records import dataclass
+from hostshell.ssh.agent import asked_by
 from hostshell.ssh.credentials import Identity, Keyring
 from hostshell.ssh.failures import ConnectFailed, TurnStopped
 from hostshell.ssh.interview import Ask, Interview, typed
@@ -42,6 +43,7 @@ class _Handler(AuthHandler):
 
     transport: Transport
     unusable = ""  # why the credential could not be offered
+    stopped: Callable[[], bool]
     _accepted = False  # whether the server has said that it would take the key
 
     def _request_auth(self) -> None:
@@ -69,7 +71,8 @@ class _Handler(AuthHandler):
             if self.asks_first():
                 self._query()
             else:
-                super()._parse_service_accept(accepted)  # type: ignore[misc]  # private
+                with asked_by(self.stopped):  # in the transport's thread, too
+                    super()._parse_service_accept(accepted)  # type: ignore[misc]  # private
         except (paramiko.SSHException, OSError, ValueError, TypeError) as error:
             # a key that cannot sign (its agent has died) is one credential less, and nothing to end the connection for
             self.unusable = str(error) or type(error).__name__
@@ -165,7 +168,8 @@ class Login:
         with self._trace.step("login") as self._step:
             self._step.say(user=self.host.user)
             try:
-                self._run()
+                with asked_by(self.stopped):
+                    self._run()
             finally:
                 self._step.say(allowed=self.transport.packets.methods)
 
@@ -301,6 +305,7 @@ class Login:
         """Offer one credential; what the server still wants. Raises as `paramiko.Transport.auth_password` does."""
         event = threading.Event()
         handler = self.transport.auth_handler = _Handler(self.transport)
+        handler.stopped = self.stopped
         first = not self.transport.service_asked
         with self.transport.together():
             offer.begin(handler, event)

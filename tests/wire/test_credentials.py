@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -38,11 +39,19 @@ class Ground:
             identity_files=(),
         )
 
-    def run(self, command: str = "true", *, count: int = 1, task: Task | None = None, **fields: object) -> Outcome:
+    def run(
+        self,
+        command: str = "true",
+        *,
+        count: int = 1,
+        task: Task | None = None,
+        timeout: float | None = None,
+        **fields: object,
+    ) -> Outcome:
         host = replace(self.base, **fields)  # type: ignore[arg-type]  # fields of many types
         hosts = tuple(replace(host, name=f"h{number + 1}") for number in range(count))
         self.jobs += 1
-        events = self.pool.run(Job(hosts, task or Run(command), command, number=self.jobs))
+        events = self.pool.run(Job(hosts, task or Run(command), command, timeout=timeout, number=self.jobs))
         return collect(event for event in events if not isinstance(event, (Chunk, PasswordRefused)))
 
     def says(self, **fields: object) -> str:
@@ -181,6 +190,35 @@ def test_a_security_key_logs_in_and_is_touched_only_where_it_would_be_taken(grou
         ground.server.authorize(ground.account, sk.public)
         assert ground.run(identity_agent=agent.path).status() == {"h1": "ok"}
         assert sk.touches == 1
+
+
+@pytest.mark.parametrize("what", ["lists", "signs", "is-touched"])
+def test_a_turn_that_waits_for_an_agent_ends_at_once_and_costs_its_worker_nothing(
+    ground: Ground, tmp_path: Path, what: str
+) -> None:
+    right, slow, sk = key(tmp_path, "right"), key(tmp_path, "slow"), SecurityKey()
+    ground.server.authorize(ground.account, right.public)
+    ground.server.authorize(ground.account, slow.public)
+    ground.server.authorize(ground.account, sk.public)
+    blob = sk.blob if what == "is-touched" else public_of(slow.public.encode())
+    assert blob is not None
+
+    over = threading.Event()
+
+    def reply(request: bytes) -> bytes | None:
+        if request[0] == 11 and what != "lists":
+            return listing(blob)
+        over.wait(60)
+        return None
+
+    with ScriptedAgent(reply) as agent:
+        assert ground.run(key=str(right.path)).status() == {"h1": "ok"}
+        worker = ground.pool._members[0].process.pid
+        found = ground.run(count=3, timeout=0.5, identity_agent=agent.path)
+        assert found.status() == dict.fromkeys(("h1", "h2", "h3"), "timeout")
+        assert ground.run(key=str(right.path)).status() == {"h1": "ok"}
+        assert ground.pool._members[0].process.pid == worker
+        over.set()
 
 
 # --- certificates ---
