@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,6 +13,7 @@ from hostshell.core.turns import Note
 from hostshell.session import Session
 from tests.support.accounts import Account
 from tests.support.faulty import IDENT, Faulty, Slam
+from tests.support.keyboard import nobody
 from tests.support.keys import Key
 from tests.support.rude import (
     PASSWORD,
@@ -95,35 +93,6 @@ def test_a_server_that_breaks_the_protocol_costs_itself_alone(
 def test_the_servers_own_manners_are_no_fault(tmp_path: Path, clean_home: Path, sshd: Sshd, good: str) -> None:
     with Rude() as polite:
         assert beside_a_good_host(tmp_path, sshd, good, polite).finished["bad"].status == "ok"
-
-
-class Nobody:
-    """A keyboard at which nobody types."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def read(self) -> bytes:
-        return b""
-
-    def ahead(self) -> bytes:
-        return b""
-
-    def resized(self) -> tuple[int, int] | None:
-        return None
-
-
-@contextmanager
-def nobody() -> Iterator[Nobody]:
-    hears, types = os.pipe()
-    try:
-        yield Nobody(hears)
-    finally:
-        os.close(hears)
-        os.close(types)
 
 
 @pytest.mark.parametrize(
