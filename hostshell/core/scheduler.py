@@ -12,14 +12,13 @@ from hostshell.core.alarms import Alarms
 from hostshell.core.events import CopyCounts, Failure, Finished, Started, Status
 from hostshell.core.inquiries import PATIENCE, Inquiries
 from hostshell.core.lineup import Entry, Lineup
-from hostshell.core.model import Host, Job, Secret
+from hostshell.core.model import Host, Job
 from hostshell.core.newkeys import NewKeys, not_accepted
 from hostshell.core.outcome import Tally
 from hostshell.core.turns import (
     Action,
     Answer,
     Asked,
-    AskSecret,
     Begin,
     Cancel,
     Connected,
@@ -40,12 +39,11 @@ from hostshell.core.turns import (
     SecretGiven,
     SecretWanted,
     Submit,
-    Supply,
     Tell,
     Tick,
     Told,
 )
-from hostshell.core.underway import UnderWay, why_halted
+from hostshell.core.underway import Turns, UnderWay, why_halted
 from hostshell.core.wanted import Wanted
 
 STOP_PATIENCE = 0.8  # seconds for a worker to answer a halt: its own 0.5 s for the remote command, and some air
@@ -60,16 +58,14 @@ class Scheduler:
         self._lineup = Lineup(workers)
         self._homes = self._lineup.homes
         self._pacing = self._lineup.pacing
-        self._next_turn = 1
+        self._turns = Turns()
         self._job: Job | None = None
         self._reset()
 
     def _reset(self) -> None:
         self._lineup.new_job()
         self._entries: dict[str, Entry] = {}
-        self._turns: dict[int, UnderWay] = {}
-        self._busy = 0  # turns that count for the fan-out
-        self._connecting = 0
+        self._turns.clear()
         self._parked = NewKeys()
         self._asking = False
         self._inquiries = Inquiries()
@@ -120,12 +116,13 @@ class Scheduler:
                 self._asked(report, now)
             case Told():
                 self._told(report, now, actions)
-            case SecretWanted():
-                self._secret_wanted(report, actions)
+            case SecretWanted(number):
+                turn = self._turns.get(number)
+                if turn is not None and turn.halt is None:
+                    actions.extend(self._wanted.wanted(report, turn.worker))
             case SecretGiven(key, secret, seconds):
-                self._hold_clocks(seconds)
-                for number in self._wanted.given(key, secret):
-                    self._supply(number, secret, actions)
+                self._alarms.hold(seconds)
+                actions.extend(self._wanted.given(key, secret))
             case Answer(accepted, seconds):
                 self._answer(accepted, seconds, now, actions)
             case Tick():
@@ -165,18 +162,14 @@ class Scheduler:
                 self._finish(entry, "unreachable", actions, failure=entry.failure)
             else:
                 self._enqueue(entry, now, actions)
-        while self._busy < job.fanout:
+        while self._turns.busy < job.fanout:
             chosen = self._lineup.next(now)
             if chosen is None:
                 return
             self._begin(*chosen, now, job, actions)
 
     def _begin(self, entry: Entry, worker: int, now: float, job: Job, actions: list[Action]) -> None:
-        number = self._next_turn
-        self._next_turn += 1
-        self._turns[number] = UnderWay(number, entry, worker, now)
-        self._busy += 1
-        self._connecting += 1
+        number = self._turns.begin(entry, worker, now).number
         # what it waited for a worker since it was released is the fan-out's doing
         entry.begun = now if entry.begun is None else entry.begun + now - entry.since
         entry.attempts += 1
@@ -200,8 +193,7 @@ class Scheduler:
         self._homes.warmed(turn.entry.host.name, now)
         self._lineup.leave(turn.entry, now, let_in=True)
         if turn.phase == "connecting":
-            turn.phase = "running"
-            self._connecting -= 1
+            self._turns.move(turn, "running")
 
     # --- ends ---
 
@@ -216,7 +208,7 @@ class Scheduler:
         elif turn.connected:
             self._homes.warmed(name, now)
         if report.retriable:
-            self._pacing.pushed_back(entry.endpoint, turn.number, self._next_turn)
+            self._pacing.pushed_back(entry.endpoint, turn.number, self._turns.next)
         self._leave(turn, now, reached=failure is not None and failure.kind in REACHED)
         actions.extend(Note(name, text) for text in report.notes)
         if report.password_refused:
@@ -264,25 +256,17 @@ class Scheduler:
 
     def _leave(self, turn: UnderWay, now: float, *, reached: bool = False) -> None:
         """Take a turn off the books; ``reached`` when a server answered, although not as was wished."""
-        del self._turns[turn.number]
+        self._turns.end(turn)
         if turn.phase == "asking":
             self._inquiries.drop(turn.number)
-        else:
-            self._busy -= 1
         turn.entry.spent += now - turn.began
         self._lineup.leave(turn.entry, now, let_in=reached)
-        if turn.phase == "connecting":
-            self._connecting -= 1
 
     def _died(self, worker: int, how: str, now: float, actions: list[Action]) -> None:
         again = self._homes.died(worker, how)
-        for turn in [turn for turn in self._turns.values() if turn.worker == worker]:
-            self._give_up(
-                turn,
-                now,
-                actions,
-                Failure("worker", f"its worker process ended: {how}", "the next command gets a new one"),
-            )
+        failure = Failure("worker", f"its worker process ended: {how}", "the next command gets a new one")
+        for turn in self._turns.all(worker):
+            self._give_up(turn, now, actions, failure)
         if again:
             actions.append(Replace(worker))
         for entry in self._lineup.died(worker):
@@ -312,12 +296,9 @@ class Scheduler:
                 self._halt(turn, "connect", now, actions)
 
     def _halt(self, turn: UnderWay, reason: HaltReason, now: float, actions: list[Action]) -> None:
-        if turn.phase == "connecting":
-            self._connecting -= 1
-        elif turn.phase == "asking":
+        if turn.phase == "asking":
             self._inquiries.drop(turn.number)
-            self._busy += 1
-        turn.phase = "halted"
+        self._turns.move(turn, "halted")
         turn.halt = reason
         self._alarms.set(now + STOP_PATIENCE, turn.number, "patience")
         actions.append(Halt(turn.worker, turn.number, reason))
@@ -330,19 +311,19 @@ class Scheduler:
         if self._job is None:
             return
         if self._cancelled:
-            for turn in list(self._turns.values()):
+            for turn in self._turns.all():
                 self._kill(turn.worker, actions)
                 self._give_up(turn, now, actions, Failure("cancelled", "cancelled"))
             return
         self._cancelled = True
-        running = {turn.entry.host.name for turn in self._turns.values()}
+        running = {turn.entry.host.name for turn in self._turns.all()}
         status, failure = why_halted("cancelled", self._job)
         for name in [name for name in self._entries if name not in running]:
             self._finish(self._entries[name], status, actions, failure=failure)
         self._lineup.stop()
         self._parked.take()
         self._asking = False
-        for turn in self._turns.values():
+        for turn in self._turns.all():
             if turn.halt is None:
                 self._halt(turn, "cancelled", now, actions)
 
@@ -361,36 +342,19 @@ class Scheduler:
 
     def _ask(self, now: float, actions: list[Action]) -> None:
         """One question, once every other connect has settled; what a server waits for goes before."""
-        inquiry = self._inquiries.next(now, settled=not self._connecting)
+        inquiry = self._inquiries.next(now, settled=not self._turns.connecting)
         if inquiry is not None:
             actions.append(Inquire(*inquiry))
-        waiting = self._connecting or self._lineup.anybody or len(self._inquiries)
+        waiting = self._turns.connecting or self._lineup.anybody or len(self._inquiries)
         if self._parked and not self._asking and not waiting and not self._cancelled:
             self._asking = True
             actions.append(Question(self._parked.offers()))
-
-    # --- secrets that turns wait for ---
-
-    def _secret_wanted(self, report: SecretWanted, actions: list[Action]) -> None:
-        turn = self._turns.get(report.turn)
-        if turn is None or turn.halt is not None:
-            return
-        match self._wanted.wanted(report):
-            case "known":
-                self._supply(report.turn, self._wanted.answer(report.key), actions)
-            case "new":
-                actions.append(AskSecret(report.key, report.question))
-
-    def _supply(self, number: int, secret: Secret | None, actions: list[Action]) -> None:
-        turn = self._turns.get(number)
-        if turn is not None:
-            actions.append(Supply(turn.worker, number, secret))
 
     def _answer(self, accepted: frozenset[str], seconds: float, now: float, actions: list[Action]) -> None:
         if not self._asking:
             return
         self._asking = False
-        self._hold_clocks(seconds)
+        self._alarms.hold(seconds)  # the time to answer counts for no limit
         for entry, offer in self._parked.take():
             if offer.host in accepted:
                 entry.begun = None
@@ -400,10 +364,6 @@ class Scheduler:
             else:
                 self._finish(entry, "unreachable", actions, failure=not_accepted(entry, offer))
 
-    def _hold_clocks(self, seconds: float) -> None:
-        """The time to answer counts for no limit."""
-        self._alarms.hold(seconds)
-
     # --- what servers ask at a login ---
 
     def _asked(self, report: Asked, now: float) -> None:
@@ -411,23 +371,19 @@ class Scheduler:
         turn = self._turns.get(report.turn)
         if turn is None or turn.phase not in ("connecting", "running"):
             return
-        if turn.phase == "connecting":  # else its connection was dead, and it logs in again before anything runs
-            self._connecting -= 1
-        turn.phase = "asking"
-        self._busy -= 1
+        # from "running" where its connection was dead, and it logs in again before anything runs
+        self._turns.move(turn, "asking")
         urgent = report.inquiry.host != turn.entry.host.name
         self._inquiries.add(turn.number, report.inquiry, now, urgent=urgent)
         self._alarms.set(now + PATIENCE, turn.number, "asked")
 
     def _told(self, report: Told, now: float, actions: list[Action]) -> None:
-        self._hold_clocks(report.seconds)
+        self._alarms.hold(report.seconds)
         turn = self._turns.get(report.turn)
         if turn is None or turn.phase != "asking":
             return
         self._inquiries.drop(turn.number)
-        turn.phase = "connecting"
-        self._connecting += 1
-        self._busy += 1
+        self._turns.move(turn, "connecting")
         # what is left of its time is given anew: in the worker the clock has stood still
         self._alarms.drop(turn.number, "connect")
         self._limit_connect(turn.number, turn.entry.host, now)

@@ -5,32 +5,26 @@ Pure. Must not know how anybody is asked.
 
 from __future__ import annotations
 
-from typing import Literal
-
 from hostshell.core.model import Secret
-from hostshell.core.turns import SecretWanted
+from hostshell.core.turns import AskSecret, SecretWanted, Supply
 
 
 class Wanted:
     """The questions of one job, by their key."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[int]] = {}
+        self._waiting: dict[str, list[tuple[int, int]]] = {}  # worker and turn
         self._answers: dict[str, Secret | None] = {}
 
-    def wanted(self, report: SecretWanted) -> Literal["known", "asked", "new"]:
-        """One more turn wants an answer: it is there, it is being waited for, or somebody has to be asked."""
+    def wanted(self, report: SecretWanted, worker: int) -> list[AskSecret | Supply]:
+        """One more turn wants an answer: it is there, or somebody has to be asked, or that has been done already."""
         if report.key in self._answers:
-            return "known"
+            return [Supply(worker, report.turn, self._answers[report.key])]
         first = report.key not in self._waiting
-        self._waiting.setdefault(report.key, []).append(report.turn)
-        return "new" if first else "asked"
+        self._waiting.setdefault(report.key, []).append((worker, report.turn))
+        return [AskSecret(report.key, report.question)] if first else []
 
-    def answer(self, key: str) -> Secret | None:
-        """What was answered."""
-        return self._answers[key]
-
-    def given(self, key: str, secret: Secret | None) -> list[int]:
-        """An answer has come; the turns that wait for it."""
+    def given(self, key: str, secret: Secret | None) -> list[Supply]:
+        """An answer has come, for all who wait for it; a worker passes over a turn that is no more."""
         self._answers[key] = secret
-        return self._waiting.pop(key, [])
+        return [Supply(worker, turn, secret) for worker, turn in self._waiting.pop(key, [])]
