@@ -12,8 +12,6 @@ import selectors
 import threading
 import time
 from collections.abc import Callable, Collection, Generator, Sequence
-from multiprocessing.connection import Connection as Pipe
-from multiprocessing.process import BaseProcess
 from typing import TypeAlias
 
 from hostshell.core.errors import EngineError
@@ -30,7 +28,6 @@ from hostshell.core.traffic import (
     OpenConnection,
     Opened,
     Printed,
-    Quit,
     Stepped,
     Surveyed,
     Took,
@@ -55,14 +52,13 @@ from hostshell.core.turns import (
     Tell,
     Tick,
 )
-from hostshell.engine import process
 from hostshell.engine.asking import Asking
 from hostshell.engine.attach import Attachment, Keyboard
+from hostshell.engine.members import Member, Members, start
 from hostshell.engine.questions import AskKeys, AskPrompts, AskSecrets, Questions
 from hostshell.engine.turnstile import Turnstile
 
 LONGEST_WAIT = 3600.0  # seconds: epoll takes no more than some weeks
-LEAVE_PATIENCE = 1.0  # seconds for a worker to end by itself when the pool closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +81,6 @@ def cores() -> int:
         return os.cpu_count() or 1
 
 
-@dataclass(slots=True)
-class _Member:
-    process: BaseProcess
-    pipe: Pipe
-    used: bool = False  # whether it was ever given a turn: else it has no connections
-
-
 class Pool:
     """A pool of worker processes. `run` one job at a time; `close` when done.
 
@@ -104,7 +93,7 @@ class Pool:
         self._size = workers or cores()
         self._scheduler = Scheduler(self._size)
         self._record = record
-        self._members: dict[int, _Member] = {}
+        self._members = Members()
         self._selector = selectors.DefaultSelector()
         self._wake_out, self._wake_in = os.pipe()
         os.set_blocking(self._wake_in, False)
@@ -115,7 +104,7 @@ class Pool:
         self._job: Job | None = None
         self._late: list[News] = []  # what happened while a survey was waited for
         self._longest: float | None = None  # seconds that a connection may be idle
-        self._asking = Asking(self._members, self._send, lambda seconds: self._read(seconds, self._late))
+        self._asking = Asking(self._members, self._members.send, lambda seconds: self._read(seconds, self._late))
         self._turnstile = Turnstile(self.wake)
         self._attached: Attachment | None = None  # the keyboard of an interactive job
         self._lock = threading.Lock()
@@ -138,15 +127,15 @@ class Pool:
     def _start_all(self) -> None:
         try:
             for number in range(self._size):
-                child, pipe = process.start(number)
-                self._enlist(number, _Member(child, pipe))
+                self._enlist(number)
         except Exception as error:  # told to whoever runs the first job
             self._start_error = error
 
-    def _enlist(self, number: int, member: _Member) -> None:
+    def _enlist(self, number: int) -> Member:
+        member = start(number)
         with self._lock:
-            self._members[number] = member
-            self._send(number, Keep(self._longest))
+            self._members.add(number, member, Keep(self._longest))
+        return member
 
     def _await_start(self) -> None:
         self.start()
@@ -174,17 +163,7 @@ class Pool:
             self._closed = True
         if self._starter is not None:
             self._starter.join()
-        for member in self._members.values():
-            with contextlib.suppress(OSError, ValueError):
-                member.pipe.send(Quit())
-        deadline = time.monotonic() + LEAVE_PATIENCE
-        for member in self._members.values():
-            member.process.join(max(0.0, deadline - time.monotonic()))
-            if member.process.is_alive():
-                member.process.kill()
-                member.process.join()
-            member.pipe.close()
-        self._members.clear()
+        self._members.close()
         self._selector.close()
         os.close(self._wake_in)
         os.close(self._wake_out)
@@ -196,7 +175,7 @@ class Pool:
         with self._turnstile:
             self._await_start()
             for number in list(self._members):
-                self._send(number, Forget())
+                self._members.send(number, Forget())
 
     # --- warm connections ---
 
@@ -207,7 +186,7 @@ class Pool:
         with self._turnstile, self._lock:
             self._longest = longest
             for number in list(self._members):
-                self._send(number, Keep(longest))
+                self._members.send(number, Keep(longest))
 
     def survey(
         self, hosts: Collection[str] | None = None, *, close: bool = False
@@ -220,7 +199,7 @@ class Pool:
             return [], []
         with self._turnstile:
             self._await_start()
-            return self._asking.survey(self._used(), hosts, close)
+            return self._asking.survey(self._members.used(), hosts, close)
 
     def glance(self, hosts: Sequence[str], directory: str, begun: str) -> tuple[Glanced, ...]:
         """Which names begin with ``begun`` in a ``directory`` of a few of ``hosts``, asked over open connections only.
@@ -233,13 +212,11 @@ class Pool:
             # a starter that nobody has waited for means that there was no job yet
             if not self._started or self._closed or self._starter is not None:
                 return ()
-            return self._asking.glance(self._used(), tuple(hosts), directory, begun, lambda: self._turnstile.hurried)
+            return self._asking.glance(
+                self._members.used(), tuple(hosts), directory, begun, lambda: self._turnstile.hurried
+            )
         finally:
             self._turnstile.slip_out()
-
-    def _used(self) -> list[int]:
-        """The workers that may have connections."""
-        return [number for number, member in self._members.items() if member.used]
 
     # --- work ---
 
@@ -283,7 +260,7 @@ class Pool:
         self._read(0.0, news)  # a worker that has died since the last job is replaced before it is given a turn
         finished = False
         if keyboard is not None:
-            self._attached = Attachment(keyboard, self._selector, self._send)
+            self._attached = Attachment(keyboard, self._selector, self._members.send)
         try:
             self._handle(Submit(job), news)
             seen = 0
@@ -378,15 +355,8 @@ class Pool:
                     self._handle(item, news)
 
     def _bury(self, number: int, news: list[News]) -> None:
-        member = self._members.pop(number)
-        self._selector.unregister(member.pipe)
-        member.pipe.close()
-        member.process.join(LEAVE_PATIENCE)
-        if member.process.is_alive():
-            member.process.kill()
-            member.process.join()
-        code = member.process.exitcode
-        how = f"killed by signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+        self._selector.unregister(self._members[number].pipe)
+        how = self._members.bury(number)
         self._handle(Died(number, how), news)
 
     def _handle(self, report: Report, news: list[News]) -> None:
@@ -401,32 +371,22 @@ class Pool:
                 case Begin() | Halt() | Supply():
                     if isinstance(action, Begin) and action.worker in self._members:
                         self._members[action.worker].used = True
-                    self._send(action.worker, action)
+                    self._members.send(action.worker, action)
                 case Kill(number):
-                    member = self._members.get(number)
-                    if member is not None:
-                        member.process.kill()
+                    self._members.kill(number)
                 case Replace(number):
                     self._replace(number, news)
                 case Question() | Inquire() | AskSecret():
                     self._questions.add(action)
                 case Tell():
-                    self._send(action.worker, action)
+                    self._members.send(action.worker, action)
                 case Note() | PasswordRefused():
                     news.append(action)
 
-    def _send(self, number: int, order: object) -> None:
-        member = self._members.get(number)
-        if member is not None:
-            # a worker that is just dying is noticed by its pipe
-            with contextlib.suppress(OSError, ValueError):
-                member.pipe.send(order)
-
     def _replace(self, number: int, news: list[News]) -> None:
         try:
-            child, pipe = process.start(number)
+            member = self._enlist(number)
         except (OSError, EOFError) as error:  # EOFError: the forkserver itself cannot fork
             self._handle(Died(number, str(error) or "it cannot be started"), news)
             return
-        self._enlist(number, _Member(child, pipe))
-        self._selector.register(pipe, selectors.EVENT_READ, number)
+        self._selector.register(member.pipe, selectors.EVENT_READ, number)

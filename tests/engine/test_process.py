@@ -17,7 +17,7 @@ import pytest
 from hostshell.core.errors import EngineError
 from hostshell.core.events import Summary
 from hostshell.core.model import Host, Job, Ping
-from hostshell.engine import pool as pool_module
+from hostshell.engine import process
 from hostshell.engine.pool import Pool
 from tests.support import processes
 
@@ -90,7 +90,7 @@ def test_a_pool_that_cannot_start_says_so_every_time(monkeypatch: pytest.MonkeyP
     def refuse(_number: int) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(pool_module.process, "start", refuse)
+    monkeypatch.setattr(process, "start", refuse)
     pool = Pool(1)
     for _ in range(2):
         with pytest.raises(EngineError, match="cannot start worker processes"):

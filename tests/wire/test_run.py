@@ -228,7 +228,7 @@ def test_a_server_killed_in_the_middle_of_a_command_is_lost_never_ok(
                 if isinstance(event, Block):
                     server.kill()
 
-            job = session.job(Run("echo up; sleep 600"), ["a"])
+            job = session.job(Run("echo up; sleep 600"), ["a"], label="sleep")
             found = collect(session.stream(job), kill_at_output)
     assert found.finished["a"].status == "lost"
     assert found.kind("a") == "lost"
