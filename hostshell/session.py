@@ -232,7 +232,7 @@ class Session:
         return Job(
             hosts=tuple(self._logins.host(self.inventory, name, limit, login, sudo=sudo) for name in names),
             task=task,
-            label=label,
+            label=label or type(task).__name__.lower(),
             fanout=fanout if fanout is not None else self.settings.fanout,
             timeout=timeout if timeout is not None else self.settings.timeout,
             number=self._jobs,
