@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import BinaryIO
 
 from hostshell.core.clean import clean
+from hostshell.core.commands import command_named
 from hostshell.core.errors import HostshellError, TargetError, UsageError
 from hostshell.core.grammar import join_lines, parse_line, parse_words, render
 from hostshell.core.invocations import (
@@ -138,9 +139,20 @@ class Shell:
         message, *more = error.message.split("\n")
         line = f"{self.screen.paint('error:', BOLD, RED)} {clean(message)}"
         lines = [self.screen.wrapped(line, "") if self.screen.narrow(line) else line]
-        lines += [self.screen.wrapped(clean(line), "  ") for line in (*more, *error.hint.split("\n")) if line]
+        lines += [self._hint(clean(line)) for line in (*more, *error.hint.split("\n")) if line]
         self.screen.err("\n".join(lines) + "\n")
         return error.exit_code
+
+    def _hint(self, text: str) -> str:
+        """One line of a hint, broken between words; but a line to be typed stays whole, for the terminal to break.
+
+        It is there to be copied: half of it, pasted, would run, and without what was to be left out.
+        """
+        wrapped = self.screen.wrapped(text, "  ")
+        head, colon, line = text.partition(": ")
+        if "\n" not in wrapped or not colon or command_named(line.partition(" ")[0]) is None:
+            return wrapped
+        return f"{self.screen.wrapped(f'{head}:', '  ')}\n{line}"
 
     def _guarded(self, invocation: Invocation) -> int:
         self.interrupted = False

@@ -525,3 +525,21 @@ def test_json_for_all_verbs_gives_one_object_a_line(inventory: Path) -> None:
         said = desk("hosts nope")
         assert (said.code, said.out) == (2, "")
         assert said.err.startswith("error: ")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("columns", [20, 60, 100])
+def test_a_line_that_is_suggested_is_copied_whole(
+    inventory: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    err = _Terminal()
+    with Session(str(inventory), pool=NoPool()) as session:
+        shell = Shell(session, Screen(io.StringIO(), err, environ={}))
+        shell.line("batch_run -h h1,h2,h3 -g web_clusters -cmd systemctl restart nginx.service -x web01,web02")
+    wanted = 'batch_run -h h1,h2,h3 -g web_clusters -cmd "systemctl restart nginx.service" -x web01,web02'
+    assert err.getvalue().splitlines()[-2:] == ["  did you mean:", wanted]
