@@ -138,7 +138,7 @@ class Shell:
         """Show an error for people; its exit code."""
         message, *more = error.message.split("\n")
         line = f"{self.screen.paint('error:', BOLD, RED)} {clean(message)}"
-        lines = [self.screen.wrapped(line, "") if self.screen.narrow(line) else line]
+        lines = [self.screen.wrapped(line, "") if self.screen.overflows(line) else line]
         lines += [self._hint(clean(line)) for line in (*more, *error.hint.split("\n")) if line]
         self.screen.err("\n".join(lines) + "\n")
         return error.exit_code

@@ -56,7 +56,7 @@ def launch(
         sys.stdin = open(0, errors="surrogateescape", closefd=False)  # noqa: SIM115  # for the whole run
     asks_for_them = options.command[:1] == ["inventory"]
     for note in () if asks_for_them else start_notes(session.inventory, quiet=not prompt):
-        screen.err(screen.paint(screen.wrapped(note, "  ") if screen.narrow(note) else note, DIM) + "\n")
+        screen.err(screen.paint(screen.wrapped(note, "  ") if screen.overflows(note) else note, DIM) + "\n")
     # the inventory lives as long as this process: to look through it for garbage would hold up a Tab among 10,000 names
     gc.freeze()
     gc.enable()

@@ -12,11 +12,12 @@ from collections.abc import Callable, Sequence
 from hostshell.core.clean import clean
 from hostshell.core.events import Progress
 from hostshell.shell.columns import columns, cut
-from hostshell.shell.screen import NARROW, Screen
+from hostshell.shell.screen import Screen
 from hostshell.shell.summary import duration, size
 
 REDRAW = 0.1  # seconds between two drawings
 MOST_BARS = 4  # hosts that have a bar each; of more one would look at the sum only
+NARROW = 60  # columns below which there is no room for bars
 SHARE_OF_ROWS = 3  # the bars and the line take no more than one row of so many: what hosts say is more
 BAR = 20  # columns
 MOST_OF_A_NAME = 20  # columns

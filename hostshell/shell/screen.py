@@ -17,7 +17,6 @@ from hostshell.core.errors import HostshellError
 from hostshell.shell.columns import broken, columns, cut
 
 LEAST_ROOM = 10  # columns below which there is no use in breaking lines
-NARROW = 60  # columns below which even what one may want to copy or to search for is broken between words
 FEW_ROWS = 24  # of a terminal that does not tell
 DUMB = ("", "dumb", "unknown")  # values of TERM for a terminal that knows no control sequence
 # The status ends with the cursor at the first column of its first row: a terminal that is made narrower and breaks that
@@ -93,9 +92,9 @@ class Screen:
                     return os.terminal_size((found.columns, found.lines or FEW_ROWS))
         return shutil.get_terminal_size()
 
-    def narrow(self, text: str) -> bool:
-        """Whether ``text`` is too long for standard error, which is a terminal narrower than most."""
-        return self._err.isatty() and columns(text) > self.width < NARROW
+    def overflows(self, text: str) -> bool:
+        """Whether standard error is a terminal that would break ``text``, wherever its edge is."""
+        return self._err.isatty() and columns(text) > self.width
 
     def name(self, host: str, colour: bool) -> str:
         """A host's prefix. The same host has the same colour in every command."""

@@ -55,7 +55,7 @@ class SummaryLines:
             lines.append(self._counts(counts, summary.seconds))
             if summary.copied is not None and (text := copied_text(summary.copied)):
                 text = f"  {text}"
-                lines.append(screen.wrapped(text, "  ") if screen.narrow(text) else text)
+                lines.append(screen.wrapped(text, "  ") if screen.overflows(text) else text)
             for reason in self._tally.reasons.values():
                 lines.extend(self._reason(reason))
         indent = "" if quiet else "  "
@@ -63,13 +63,13 @@ class SummaryLines:
             lines.append(screen.paint(f"{indent}may still run on {fold(self._tally.may_still_run)}", YELLOW))
         for text, hosts in self._notes.items():
             line = f"{indent}note: {fold(hosts)}: {clean(text)}"
-            lines.append(screen.wrapped(line.lstrip(), indent) if screen.narrow(line) else line)
+            lines.append(screen.wrapped(line.lstrip(), indent) if screen.overflows(line) else line)
         if lines:
             screen.err("\n".join(lines) + "\n")
 
     def _counts(self, counts: list[str], seconds: float) -> str:
         text = f"{', '.join(counts) or 'no hosts'} in {duration(seconds)}"
-        return self._screen.wrapped(text, "") if self._screen.narrow(text) else text
+        return self._screen.wrapped(text, "") if self._screen.overflows(text) else text
 
     def _reason(self, reason: Reason) -> list[str]:
         screen = self._screen
@@ -77,7 +77,7 @@ class SummaryLines:
         text = "" if clean(reason.message) == word else clean(reason.message)
         who = f"  {screen.paint(word, _COLOURS.get(reason.status, RED))} {fold(reason.hosts)}"
         lines = [f"{who}: {text}" if text else who]
-        if text and screen.narrow(lines[0]):
+        if text and screen.overflows(lines[0]):
             lines = [f"{who}:", screen.wrapped(text, "    ")]
         hints = [(hint, hosts) for hint, hosts in reason.hints.items() if hint]
         for hint, hosts in hints[:_MOST_HINTS]:

@@ -146,8 +146,9 @@ def test_the_size_is_told_at_the_start_and_followed(at: Open) -> None:
 def test_ctrl_c_and_ctrl_d_belong_to_the_host(at: Open) -> None:
     terminal = at()
     shell(terminal)
-    say(terminal, "trap 'echo inter''rupted' INT; echo rea''dy; sleep 600")
+    say(terminal, "trap 'echo inter''rupted' INT; echo rea''dy; sleep 6300")
     terminal.wait_for("ready")
+    terminal.wait(lambda: bool(with_command("sleep\x006300")), "the sleep")
     terminal.type(CTRL_C)
     terminal.wait_for("interrupted")
     terminal.wait(lambda: terminal.line().endswith("here>"), "the prompt of the host")
