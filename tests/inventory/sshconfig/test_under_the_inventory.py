@@ -9,6 +9,7 @@ import pytest
 
 from hostshell.core.errors import InventoryError
 from hostshell.core.model import Host
+from hostshell.inventory.load import load
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.sections import read
 from hostshell.inventory.sshconfig import config
@@ -270,6 +271,28 @@ def test_a_named_file_stands_alone_and_must_be_there(tmp_path: Path) -> None:
     inventory.lay_over(SshConfig(str(tmp_path / "gone"), environ={}))
     with pytest.raises(InventoryError, match="cannot be read: no such file"):
         inventory.host("a")
+
+
+def test_nothing_of_a_configuration_or_of_ansibles_inventory_runs_here_unless_a_setting_says_so(tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "config").write_text(
+        f'Match exec "touch {ran}-match"\n  Port 2222\nHost *\n  PermitLocalCommand yes\n'
+        f"  LocalCommand touch {ran}-local\n  KnownHostsCommand /usr/bin/touch {ran}-known\n"
+        f"  ProxyCommand touch {ran}-proxy\n  PKCS11Provider {ran}.so\n  SecurityKeyProvider {ran}.so\n"
+        f"  RemoteCommand touch {ran}-remote\n  XAuthLocation {ran}-xauth\n"
+    )
+    (tmp_path / "ansible").write_text(
+        f"[web]\na ansible_connection=local\nb ansible_ssh_executable={ran}-ssh ansible_shell_executable={ran}-sh\n"
+        f'c ansible_ssh_args=\'-o LocalCommand="touch {ran}" -o ProxyCommand="touch {ran}"\'\n'
+    )
+    inventory = load([str(tmp_path / "ansible")])
+    inventory.lay_over(SshConfig(str(tmp_path / "config"), environ={"HOME": str(tmp_path)}))
+    hosts = {name: inventory.host(name) for name in ("a", "b", "c", "d@e")}
+    for name in hosts:
+        inventory.settings(name)
+    assert all(host.unusable for host in hosts.values())
+    assert {host.proxy_command for host in hosts.values()} == {None}
+    assert not list(tmp_path.glob("ran*"))
 
 
 def test_ten_thousand_hosts_cost_one_answer_for_each_way_in_which_sections_hold(tmp_path: Path) -> None:
