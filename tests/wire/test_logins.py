@@ -42,6 +42,31 @@ def test_another_user_and_back_leaves_both_connections_warm(
     assert session.connections() == ()
 
 
+def test_a_connection_is_never_used_for_a_login_with_another_key_or_another_way(
+    open_session: Callable[..., Session], tmp_path: Path, accounts: list[Account]
+) -> None:
+    one, two = make_key(tmp_path / "one"), make_key(tmp_path / "two")
+    with Sshd(tmp_path / "own") as server, Sshd(tmp_path / "bastion") as bastion:
+        for key, says in ((one, "one"), (two, "two")):
+            server.authorize(accounts[0], key.public, f'command="echo {says}"')
+        bastion.authorize(accounts[0], one.public)
+        sections = [
+            host_section("bastion", bastion, accounts[0], one),
+            host_section("a", server, accounts[0], one),
+        ]
+        session = open_session(server, *sections, others=(bastion,))
+        for _ in range(2):
+            assert run_as(session, Login()).out["a"][0] == "one"
+            assert run_as(session, Login(key=str(two.path))).out["a"][0] == "two"
+        before = server.log.read_text(errors="replace").count("Accepted publickey")
+        sections[1] = host_section("a", server, accounts[0], one, jump="bastion")
+        (tmp_path / "hosts.ini").write_text("".join(sections))
+        session.reload()
+        assert run_as(session, Login()).out["a"][0] == "one"
+        assert [one.via for one in session.connections()] == [("bastion",)]
+        assert server.log.read_text(errors="replace").count("Accepted publickey") == before + 1
+
+
 @needs_users
 def test_tab_does_not_look_through_the_connection_of_another_login(
     open_session: Callable[..., Session], sshd: Sshd, accounts: list[Account], client_key: Key
