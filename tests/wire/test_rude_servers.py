@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,7 @@ from tests.support.rude import (
 from tests.support.running import Outcome, collect, host_section, run, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
 
+PIPE = Path(__file__).parents[1] / "support" / "pipe.py"
 LIMIT = 30.0  # seconds for a host's turn: a bound that is missing shows as a status `timeout`
 
 
@@ -109,14 +111,39 @@ def test_the_servers_own_manners_are_no_fault(tmp_path: Path, clean_home: Path, 
 def test_what_a_server_got_is_never_sent_again_although_the_warm_connection_died_before_its_answer(
     tmp_path: Path, clean_home: Path, task: Task
 ) -> None:
-    with CutsAtSecond() as rude, nobody() as keyboard:
-        section = f"[host:bad]\naddress = {rude.address}\nport = {rude.port}\nuser = u\npassword = {PASSWORD}\n"
-        known = write_known_hosts(tmp_path, rude.known_hosts_line())
-        with Session(write_inventory(tmp_path, section), known_hosts=known) as session:
-            assert run(session, "warm up", "bad").status() == {"bad": "ok"}
-            job = session.job(task, ["bad"], label="x", timeout=LIMIT)
-            news = session.interact(job, keyboard) if isinstance(task, Connect) else session.stream(job)
-            found = collect(item for item in news if isinstance(item, (Event, Note)))
+    with CutsAtSecond() as rude:
+        sent_once(tmp_path, rude, "", (), task)
+
+
+@pytest.mark.parametrize("way", ["jump", "proxy"])
+def test_nor_is_it_behind_a_jump_host_or_a_proxy_command(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, good: str, way: str
+) -> None:
+    with CutsAtSecond() as rude:
+        if way == "jump":
+            sent_once(tmp_path, rude, "jump = good\n" + good, (sshd.known_hosts_line,), Run("deploy"))
+        else:
+            command = f"{sys.executable} {PIPE} {rude.address} {rude.port}"
+            (tmp_path / "ssh_config").write_text(f"Host bad\n  ProxyCommand {command}\n")
+            sent_once(tmp_path, rude, "proxy_command = yes\n", (), Run("deploy"))
+
+
+def sent_once(folder: Path, rude: CutsAtSecond, more: str, known: tuple[str, ...], task: Task) -> None:
+    """Warm up, then have ``task`` arrive at ``rude``, which ends the link: it arrives once, and may still run."""
+    section = f"[host:bad]\naddress = {rude.address}\nport = {rude.port}\nuser = u\npassword = {PASSWORD}\n{more}"
+    config = folder / "ssh_config"
+    with (
+        nobody() as keyboard,
+        Session(
+            write_inventory(folder, section),
+            known_hosts=write_known_hosts(folder, rude.known_hosts_line(), *known),
+            ssh_config=str(config) if config.exists() else "none",
+        ) as session,
+    ):
+        assert run(session, "warm up", "bad").status() == {"bad": "ok"}
+        job = session.job(task, ["bad"], label="x", timeout=LIMIT)
+        news = session.interact(job, keyboard) if isinstance(task, Connect) else session.stream(job)
+        found = collect(item for item in news if isinstance(item, (Event, Note)))
     assert len(rude.commands) == 2
     assert found.status() == {"bad": "lost"}
     assert found.finished["bad"].may_still_run
