@@ -22,10 +22,13 @@ _ENTER = (
     f'{_TAKE}case $_hs_v in "~") _hs_v=$HOME;; "~/"*) _hs_v=$HOME/${{_hs_v#"~/"}};; -) _hs_v=./-;; esac; '
     'CDPATH= cd -- "$_hs_v" || exit 1; '
 )
-# the file has lost its name before the first byte of the script is in it: nothing is left behind, whatever happens
+# the file has lost its name before the first byte of the script is in it, and a Ctrl-C waits until it has: nothing is
+# left behind, whatever happens
 _RECEIVE = (
     "_hs_u=$(umask); umask 077; "
+    'trap "" HUP INT TERM; '
     '_hs_f=$(mktemp) && exec 7<"$_hs_f" 8>"$_hs_f" 9<"$_hs_f" && rm -f "$_hs_f" || exit 126; '
+    "trap - HUP INT TERM; "
     '%s >&8; exec 8>&-; if [ "$(wc -c <&7)" -ne %d ]; then '
     'echo "hostshell: the script did not arrive whole" >&2; exit 126; fi; '
     "exec 7<&-; if [ -e /dev/fd/9 ]; then :; else "

@@ -7,6 +7,8 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +20,7 @@ from hostshell.core.remote import remote_line
 from hostshell.core.targets import Targets
 from hostshell.session import Session
 from tests.support import processes
-from tests.support.accounts import Account
+from tests.support.accounts import Account, public_folder
 from tests.support.endings import ended, with_command
 from tests.support.keys import Key
 from tests.support.running import Outcome, collect, session_on
@@ -193,6 +195,35 @@ def test_a_script_that_is_stopped_is_gone_as_well(five: Session, tmp_path: Path)
     assert found.finished["h0"].status == "cancelled"
     assert ended(lambda: with_command("/dev/fd/9"))
     processes.end_all(lambda: with_command("sleep\x006412"))
+
+
+def test_a_script_that_is_stopped_while_it_arrives_leaves_no_file(
+    tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key
+) -> None:
+    programs, temporary = public_folder("programs"), public_folder("temporary")
+    temporary.chmod(0o777)
+    (programs / "rm").write_text(f'#!/bin/sh\n: >{temporary}/begun\nsleep 0.05\nexec /bin/rm "$@"\n')
+    (programs / "rm").chmod(0o755)
+    options = {"SetEnv": f"PATH={programs}:/usr/bin:/bin TMPDIR={temporary}"}
+    with Sshd(tmp_path / "sshd", options=options) as server:
+        server.authorize(accounts[0], client_key.public, "no-agent-forwarding")
+        with session_on(tmp_path, server, accounts[0], client_key, ["h0"]) as session:
+            assert run(session, "true").status() == {"h0": "ok"}
+            task = session.inputs.command(script=write_script(tmp_path, "#!/bin/sh\nsleep 6419\n"))
+            job = session.job(task, ["h0"], label="script")
+
+            def stop() -> None:
+                while not (temporary / "begun").exists():
+                    time.sleep(0.002)
+                session.cancel()
+
+            stopper = threading.Thread(target=stop)
+            stopper.start()
+            found = collect(session.stream(job))
+            stopper.join()
+            assert found.finished["h0"].status == "cancelled"
+            assert ended(lambda: with_command(str(temporary)) | with_command("sleep\x006419"))
+    assert os.listdir(temporary) == ["begun"]
 
 
 @pytest.mark.parametrize(
