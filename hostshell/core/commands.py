@@ -5,81 +5,29 @@ Pure data. Must not know how a line is read, shown or carried out.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal, TypeAlias
 
+from hostshell.core.options import (
+    CONNECT_TIMEOUT,
+    COPY_LOGIN,
+    COPYING,
+    JSON,
+    LIMITS,
+    LOGIN,
+    MOST_FANOUT,
+    QUIET,
+    SILENT,
+    TARGETS,
+    Option,
+)
 from hostshell.core.records import dataclass
 
-Kind: TypeAlias = Literal[
-    "flag",
-    "hosts",
-    "groups",
-    "text",
-    "count",
-    "seconds",
-    "choice",
-    "local",
-    "remote",
-    "user",
-    "port",
-    "pattern",
-    "variable",
-]
 Positional: TypeAlias = Literal[
     "none", "targets", "name", "setting", "count", "command", "put", "get", "session", "arguments", "rest"
 ]
 Purpose: TypeAlias = Literal["Run and copy", "Targets", "Session"]
 
 PURPOSES: tuple[Purpose, ...] = ("Run and copy", "Targets", "Session")
-MOST_FANOUT = 10_000
-
-# what a value of each kind is called in "-h needs a host list"
-NEEDS: dict[Kind, str] = {
-    "hosts": "a host list",
-    "groups": "a group list",
-    "text": "a command",
-    "count": "a number",
-    "seconds": "a number of seconds",
-    "choice": "a value",
-    "local": "a local path",
-    "pattern": "a pattern of file names",
-    "remote": "a remote path",
-    "user": "a user's name",
-    "port": "a port, 1 to 65535",
-    "variable": "a variable and its value, as in LANG=C",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """One option of a command. ``names`` has the short form first; a flag has no ``metavar``.
-
-    ``instead``: the option that may take the place of a required one.
-    """
-
-    names: tuple[str, ...]
-    kind: Kind
-    help: str
-    metavar: str = ""
-    repeatable: bool = False
-    required: bool = False
-    instead: str = ""
-    choices: tuple[str, ...] = ()
-
-    @property
-    def field(self) -> str:
-        """The name of its value in what a line is parsed to: ``connect_timeout`` for ``--connect-timeout``."""
-        return self.names[-1].lstrip("-").replace("-", "_")
-
-    @property
-    def takes_value(self) -> bool:
-        """Whether a value follows it."""
-        return self.kind != "flag"
-
-    @property
-    def needs(self) -> str:
-        """What its value is, with its article: "a host list"."""
-        return " or ".join(self.choices) or NEEDS[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,60 +76,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("color", "switch", "colours; auto: on a terminal, unless NO_COLOR is set", ("auto", "on", "off")),
 )
 
-_HOSTS = Option(
-    ("-h", "--hosts"),
-    "hosts",
-    "node set: h1,h2 web[01-20] web* @group, a!b (not in b), a&b (in both), a^b (in one); also user@host:port",
-    "HOSTS",
-    repeatable=True,
-)
-_GROUPS = Option(
-    ("-g", "--groups"), "groups", "groups of the inventory, separated by commas", "GROUPS", repeatable=True
-)
-_ALL = Option(("-a", "--all"), "flag", "every host of the inventory")
-_EXCLUDE = Option(("-x", "--exclude"), "hosts", "hosts to leave out of those named", "HOSTS", repeatable=True)
-_TARGETS = (_HOSTS, _GROUPS, _ALL, _EXCLUDE)
-
-_FANOUT = Option(("-f", "--fanout"), "count", f"so many hosts at a time, 1 to {MOST_FANOUT} (256)", "N")
-_TIMEOUT = Option(
-    ("-t", "--timeout"), "seconds", "limit for a host's whole turn, from its connect on; none unless set", "SECONDS"
-)
-_CONNECT_TIMEOUT = Option(("--connect-timeout",), "seconds", "limit for connect and login (10)", "SECONDS")
-_JSON = Option(("--json",), "flag", "print JSON, one object a line")
-_QUIET = Option(("-q", "--quiet"), "flag", "print no summary; warnings, notes and the exit code stay")
-_SILENT = Option(
-    ("-q", "--quiet"),
-    "flag",
-    "print no summary and no line for each host that is ok; warnings, notes and the exit code stay",
-)
-_LIMITS = (_FANOUT, _TIMEOUT, _CONNECT_TIMEOUT)
-
-# how files are copied: the same for batch_scp, put and get
-_COPYING = (
-    Option(("--parents",), "flag", "make missing directories on the hosts"),
-    Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
-    Option(("--follow",), "flag", "copy what symlinks point to, instead of the links"),
-    Option(
-        ("--exclude-files",),
-        "pattern",
-        "leave out of trees what is called so: '*.pyc' at any depth, 'a/*.o' from the top, 'tmp/' only directories",
-        "PATTERN",
-        repeatable=True,
-    ),
-    Option(("--force",), "flag", "send what is there with the same content already, too"),
-    Option(("--backup",), "flag", "keep the old file beside the new one, with the time behind its name"),
-    Option(("--sync",), "flag", "bring each file to the disk before it gets its name; over 8 MiB it always is"),
-    Option(("--verify",), "flag", "compare SHA-256 on both sides after the copy; a difference is a failure"),
-    Option(("--dry-run",), "flag", "change nothing, and say what would be sent, replaced and left as it is"),
-)
-_USER = Option(("-l", "--user"), "user", "log in as USER; user@ before a host's name beats it", "USER")
-_PORT = Option(("-p", "--port"), "port", "connect to this port; :port after a host's name beats it", "PORT")
-_KEY = Option(("-i", "--key"), "local", "log in with this private key", "FILE")
-_ASK_PASSWORD = Option(("-k", "--ask-password"), "flag", "ask for the password to log in with: once, without echo")
-_LOGIN = (_USER, _PORT, _KEY, _ASK_PASSWORD)
-# with copies -p means --preserve, as with scp and cp
-_COPY_LOGIN = (_USER, replace(_PORT, names=("--port",)), _KEY, _ASK_PASSWORD)
-
 _COPIES = (
     "Of a put -local may be repeated, of a get -remote. Each may be a glob, in quotes: '*.conf' of this machine, or of "
     "each host; a name that is there means itself. --exclude leaves out hosts, --exclude-files files."
@@ -199,7 +93,7 @@ COMMANDS: tuple[Command, ...] = (
         "run a command on many hosts",
         "batch_run [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] -cmd COMMAND | --script FILE [ARGS] [options]",
         (
-            *_TARGETS,
+            *TARGETS,
             Option(
                 ("-cmd", "--cmd"),
                 "text",
@@ -226,11 +120,11 @@ COMMANDS: tuple[Command, ...] = (
             Option(("--tty",), "flag", "give it a terminal, for programs that insist; nothing can be typed there"),
             Option(("--sudo",), "flag", "run it with the rights of root; a password is asked for where sudo wants one"),
             Option(("-u", "--sudo-user"), "user", "with --sudo: the rights of USER", "USER"),
-            *_LOGIN,
-            *_LIMITS,
+            *LOGIN,
+            *LIMITS,
             Option(("-b", "--gather"), "flag", "print identical outputs once, under the folded names of their hosts"),
             Option(("-N", "--no-prefix"), "flag", "print lines without the host's name; with -b no headings"),
-            _QUIET,
+            QUIET,
             Option(
                 ("--rc",),
                 "choice",
@@ -245,7 +139,7 @@ COMMANDS: tuple[Command, ...] = (
                 "DIR",
             ),
             Option(("--errdir",), "local", "the same for standard error", "DIR"),
-            _JSON,
+            JSON,
         ),
         examples=(
             'batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd "df -h"',
@@ -265,7 +159,7 @@ COMMANDS: tuple[Command, ...] = (
         "copy files and directories to or from many hosts",
         "batch_scp [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] -action put|get -local PATH -remote PATH [options]",
         (
-            *_TARGETS,
+            *TARGETS,
             Option(
                 ("-action", "--action"),
                 "choice",
@@ -290,11 +184,11 @@ COMMANDS: tuple[Command, ...] = (
                 repeatable=True,
                 required=True,
             ),
-            *_COPYING,
-            *_COPY_LOGIN,
-            *_LIMITS,
-            _SILENT,
-            _JSON,
+            *COPYING,
+            *COPY_LOGIN,
+            *LIMITS,
+            SILENT,
+            JSON,
         ),
         examples=(
             "batch_scp -h h1,h2 -g web_clusters -action put -local /etc/hosts -remote copy",
@@ -309,7 +203,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "copy from here to hosts: batch_scp -action put, in short",
         "put LOCAL... REMOTE [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_COPYING, *_COPY_LOGIN, *_LIMITS, _SILENT, _JSON),
+        (*TARGETS, *COPYING, *COPY_LOGIN, *LIMITS, SILENT, JSON),
         "put",
         examples=("put /etc/hosts copy -g web_clusters", "use -h h1,h2", "put /etc/hosts new/ --parents"),
         notes="The last word is the path on the hosts: DIR/ is into that directory, NAME is exactly that name. "
@@ -320,7 +214,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "copy from hosts to here: batch_scp -action get, in short",
         "get REMOTE... LOCAL [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_COPYING, *_COPY_LOGIN, *_LIMITS, _SILENT, _JSON),
+        (*TARGETS, *COPYING, *COPY_LOGIN, *LIMITS, SILENT, JSON),
         "get",
         examples=("get /etc/hosts ./out/ -g web_clusters", "use -h h1,h2", "get /etc/hosts ./hosts.{host}"),
         notes="The last word is the path on this machine: LOCAL/<host>/NAME is written unless LOCAL holds {host}. "
@@ -340,7 +234,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "log in to hosts and run nothing",
         "ping [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
-        (*_TARGETS, *_LOGIN, *_LIMITS, _SILENT, _JSON),
+        (*TARGETS, *LOGIN, *LIMITS, SILENT, JSON),
         examples=("ping -a", "ping -h h1,h2 --connect-timeout 3"),
         notes=f"{_DEFAULTS} {_ENDED}",
     ),
@@ -350,11 +244,11 @@ COMMANDS: tuple[Command, ...] = (
         "say what is wrong with hosts that do not work",
         "doctor [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] [options]",
         (
-            *_TARGETS,
-            *_LOGIN,
+            *TARGETS,
+            *LOGIN,
             Option(("--sudo",), "flag", "try sudo on hosts without `sudo = yes` too; a host may log that"),
-            *_LIMITS,
-            _JSON,
+            *LIMITS,
+            JSON,
         ),
         "targets",
         examples=("doctor -a", "doctor -g web_clusters --sudo", "doctor h1,h2 --connect-timeout 3"),
@@ -368,7 +262,7 @@ COMMANDS: tuple[Command, ...] = (
         "Run and copy",
         "open a terminal on one host",
         "connect [options] HOST [COMMAND ...]",
-        (*_LOGIN, _CONNECT_TIMEOUT),
+        (*LOGIN, CONNECT_TIMEOUT),
         "session",
         examples=("connect h1", "connect -l root h1", "connect h1 top", "connect h1 'cd /tmp; exec bash'"),
         notes="Your own terminal on the host, over the connection that is open already if there is one. COMMAND runs "
@@ -381,7 +275,7 @@ COMMANDS: tuple[Command, ...] = (
         "Targets",
         "set, show or clear the session's default targets",
         "use [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS] | use --clear",
-        (*_TARGETS, Option(("--clear",), "flag", "drop the default targets"), _JSON),
+        (*TARGETS, Option(("--clear",), "flag", "drop the default targets"), JSON),
         examples=("use -g web_clusters,db_servers -x db02", "use", "use --clear"),
         notes="A command that names targets of its own does not look at the defaults. "
         "@failed and its kin become the names of the hosts at once.",
@@ -391,7 +285,7 @@ COMMANDS: tuple[Command, ...] = (
         "Targets",
         "show what a target list means, before it is used",
         "hosts [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS]",
-        (*_TARGETS, _JSON),
+        (*TARGETS, JSON),
         "targets",
         examples=("hosts", "hosts web*", "hosts @web_clusters,h[1-3] -x h2"),
         notes=f"Without targets it lists the default targets, or every host when there are none. {_ENDED}",
@@ -401,7 +295,7 @@ COMMANDS: tuple[Command, ...] = (
         "Targets",
         "list the groups of the inventory",
         "groups",
-        (_JSON,),
+        (JSON,),
         examples=("groups",),
     ),
     Command(
@@ -409,7 +303,7 @@ COMMANDS: tuple[Command, ...] = (
         "Targets",
         "show a host or group: its settings, and where each comes from",
         "show NAME",
-        (_JSON,),
+        (JSON,),
         "name",
         examples=("show h1", "show web_clusters"),
     ),
@@ -418,7 +312,7 @@ COMMANDS: tuple[Command, ...] = (
         "Session",
         "list the connections that are open",
         "connections [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS]",
-        (*_TARGETS, _JSON),
+        (*TARGETS, JSON),
         "targets",
         examples=("connections", "connections -g web_clusters"),
         notes="Without targets it lists all, also those of hosts that are in no inventory. A connection stays open for "
@@ -430,7 +324,7 @@ COMMANDS: tuple[Command, ...] = (
         "Session",
         "close connections that are open",
         "disconnect [HOSTS ...] [-h HOSTS] [-g GROUPS] [-a] [-x HOSTS]",
-        (*_TARGETS, _JSON),
+        (*TARGETS, JSON),
         "targets",
         examples=("disconnect -g web_clusters -x web02", "disconnect -a"),
         notes="Without targets it closes those of the default targets that `use` has set; -a closes all, also those of "
@@ -441,7 +335,7 @@ COMMANDS: tuple[Command, ...] = (
         "Session",
         "show or change settings of this session",
         "set [NAME [VALUE]]",
-        (_JSON,),
+        (JSON,),
         "setting",
         examples=("set", "set fanout 128", "set timeout off", "set idle_timeout 3600", "set gather on"),
     ),
@@ -450,7 +344,7 @@ COMMANDS: tuple[Command, ...] = (
         "Targets",
         "show where hosts and groups come from, and what is not used of it",
         "inventory",
-        (_JSON,),
+        (JSON,),
         examples=("inventory",),
     ),
     Command(
@@ -458,7 +352,7 @@ COMMANDS: tuple[Command, ...] = (
         "Session",
         "read the inventory again; say what changed",
         "reload",
-        (_JSON,),
+        (JSON,),
         examples=("reload",),
         notes="It also closes open connections, and forgets passwords that were asked for or refused.",
     ),
@@ -467,7 +361,7 @@ COMMANDS: tuple[Command, ...] = (
         "Session",
         "list the lines typed before, the last N",
         "history [N]",
-        (_JSON,),
+        (JSON,),
         "count",
         examples=("history", "history 5"),
     ),
@@ -476,7 +370,7 @@ COMMANDS: tuple[Command, ...] = (
         "Session",
         "list the commands, or explain one",
         "help [COMMAND]",
-        (_JSON,),
+        (JSON,),
         "command",
         examples=("help", "help batch_run"),
     ),
@@ -488,7 +382,7 @@ COMMANDS: tuple[Command, ...] = (
         positional="rest",
         examples=("!ls -l", "!date"),
     ),
-    Command("exit", "Session", "leave; so does Ctrl-D", "exit", (_JSON,), examples=("exit",), aliases=("quit",)),
+    Command("exit", "Session", "leave; so does Ctrl-D", "exit", (JSON,), examples=("exit",), aliases=("quit",)),
 )
 
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}

@@ -12,6 +12,7 @@ from decimal import Decimal
 from hostshell.core.clean import clean
 from hostshell.core.commands import command_named
 from hostshell.core.errors import UsageError
+from hostshell.core.faults import Fault
 from hostshell.core.invocations import (
     BatchScp,
     ChangeSetting,
@@ -26,7 +27,7 @@ from hostshell.core.invocations import (
     ShowHistory,
     ShowName,
 )
-from hostshell.core.reading import CLASSES, TARGET_FIELDS, Fault, read, read_rest
+from hostshell.core.reading import CLASSES, TARGET_FIELDS, read, read_rest
 from hostshell.core.suggest import meant, misquoted, straighten
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, Unfinished, quote, scan

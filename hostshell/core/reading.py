@@ -5,14 +5,14 @@ Pure. Must not know how a line is cut into words, nor the inventory.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from hostshell.core.clean import clean
-from hostshell.core.commands import COMMANDS, MOST_FANOUT, SETTINGS, Command, Option, command_named, setting_named
-from hostshell.core.errors import did_you_mean, nearest
+from hostshell.core.commands import SETTINGS, Command, command_named, setting_named
+from hostshell.core.errors import did_you_mean
+from hostshell.core.faults import Fault, no_such_command, no_such_option, no_value, shown
 from hostshell.core.invocations import (
     BatchRun,
     BatchScp,
@@ -38,10 +38,11 @@ from hostshell.core.invocations import (
     ShowName,
     UseTargets,
 )
-from hostshell.core.names import MOST_PORT, check_user
+from hostshell.core.options import MOST_FANOUT, Option
 from hostshell.core.records import dataclass
-from hostshell.core.suggest import SYNONYMS, for_script
+from hostshell.core.suggest import for_script
 from hostshell.core.targets import Targets
+from hostshell.core.values import SECONDS, count_of, fanout_of, seconds_of, value_of
 from hostshell.core.words import BLANKS, quote
 
 CLASSES: dict[str, Callable[..., Invocation]] = {
@@ -67,9 +68,6 @@ CLASSES: dict[str, Callable[..., Invocation]] = {
 }
 TARGET_FIELDS = ("hosts", "groups", "all", "exclude")
 
-_COUNT = re.compile(r"[0-9]{1,9}")
-_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]*)?|\.[0-9]+")
-_IN_BRACKETS = re.compile(r"\[[^]]*\]")
 _ROOM = {
     "none": 0,
     "rest": 0,
@@ -80,18 +78,6 @@ _ROOM = {
     "setting": 2,
 }  # words without an option
 _HOST_AND_PATH = re.compile(r"([^/:]+):([/~].*)", re.DOTALL)  # as scp takes it
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_LONGEST_SHOWN = 60  # characters of a word in a sentence
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """Why words mean nothing. ``at``: the place of a stray word, else -1. ``firm``: look for no other reading."""
-
-    message: str
-    hint: str = ""
-    at: int = -1
-    firm: bool = False
 
 
 @dataclass(slots=True)
@@ -107,7 +93,7 @@ def read(texts: list[str]) -> Invocation | Fault:
     """What the words mean; the first of them is the command's name."""
     command = command_named(texts[0])
     if command is None:
-        return _no_such_command(texts[0])
+        return no_such_command(texts[0])
     if command.positional == "rest":
         return read_rest(command.name, " ".join(texts[1:]))
     ours = texts[: texts.index("--")] if "--" in texts else texts
@@ -150,7 +136,7 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
             continue
         if _is_bare(command, word):
             if len(found.bare) == _ROOM.get(command.positional, len(texts)):
-                message = f"{command.name}: the word {_shown(word)} belongs to no option"
+                message = f"{command.name}: the word {shown(word)} belongs to no option"
                 if word.startswith("#"):
                     return Fault(message, "# begins a comment only as the first character of a line", firm=True)
                 if command.name in ("use", "ping"):
@@ -163,7 +149,7 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
             continue
         option = _option_of(command, word)
         if option is None:
-            fault = _no_such_option(command, word)
+            fault = no_such_option(command, word)
             for_script = command.positional == "arguments" and "--" not in texts and _has_script(texts[:at])
             return _meant_for_script(command, texts, at, fault) if for_script else fault
         name, equals, value = word.partition("=")
@@ -180,12 +166,12 @@ def _gather(command: Command, texts: list[str]) -> _Found | Fault:
         if not equals:
             at += 1
             if at == len(texts) or _option_of(command, texts[at]) is not None:
-                return _no_value(command, option, name, texts[at] if at < len(texts) else "")
+                return no_value(command, option, name, texts[at] if at < len(texts) else "")
             value = texts[at]
-        checked = _value(f"{command.name}: {name}", option, value)
+        checked = value_of(f"{command.name}: {name}", option, value)
         if isinstance(checked, Fault):
             if option.field == "exclude" and command.option("--exclude-files") and value.strip():
-                return Fault(checked.message, f"to leave out files: --exclude-files {_shown(value)}", firm=True)
+                return Fault(checked.message, f"to leave out files: --exclude-files {shown(value)}", firm=True)
             return checked
         if option.repeatable:
             found.values.setdefault(option.field, []).append(checked)
@@ -209,7 +195,7 @@ def _meant_for_script(command: Command, texts: list[str], at: int, fault: Fault)
 
 
 def _is_bare(command: Command, word: str) -> bool:
-    if command.positional == "setting" and _SECONDS.fullmatch(word[1:]):
+    if command.positional == "setting" and SECONDS.fullmatch(word[1:]):
         return True  # `set timeout -5` is a wrong value, not an unknown option
     return not word.startswith("-") or word == "-"
 
@@ -247,7 +233,7 @@ def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fa
     if any(option.kind == "hosts" for option in command.options):
         named = found.bare if command.positional == "targets" else []
         for word in named:
-            checked = _value(name, command.options[0], word)
+            checked = value_of(name, command.options[0], word)
             if isinstance(checked, Fault):
                 return checked
         hosts, groups, everything, exclude = (values.pop(field, ()) for field in TARGET_FIELDS)
@@ -287,13 +273,13 @@ def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
     if name == "set":
         return _setting(bare)
     if name == "history" and bare:
-        count = _count(bare[0])
+        count = count_of(bare[0])
         if count is None:
-            return Fault(f"history: {_shown(bare[0])} is no number of lines", "for example: history 20", firm=True)
+            return Fault(f"history: {shown(bare[0])} is no number of lines", "for example: history 20", firm=True)
         return {"count": count}
     if name == "help" and bare:
         about = command_named(bare[0])
-        return _no_such_command(bare[0]) if about is None else {"command": about.name}
+        return no_such_command(bare[0]) if about is None else {"command": about.name}
     return {}
 
 
@@ -303,10 +289,8 @@ def _session(words: list[str]) -> Mapping[str, Any] | Fault:
         return Fault("connect needs the name of a host", "for example: connect h1")
     host, *command = words
     if command and command[0].startswith("-"):
-        message = f"connect: what follows the host is a command for it, and {_shown(command[0])} is none"
-        return Fault(
-            message, f"options stand before the host: connect {_shown(command[0])} … {_shown(host)}", firm=True
-        )
+        message = f"connect: what follows the host is a command for it, and {shown(command[0])} is none"
+        return Fault(message, f"options stand before the host: connect {shown(command[0])} … {shown(host)}", firm=True)
     cmd = " ".join(command)
     if "\0" in host or "\0" in cmd:
         return Fault("connect: a command cannot hold a NUL character")
@@ -325,8 +309,8 @@ def _copied(command: Command, texts: list[str], found: _Found) -> Mapping[str, A
     if scp is not None:
         host, path = scp.groups()
         line = " ".join(quote(path if text == scp[0] else text) for text in texts)
-        hint = f"did you mean: {clean(line)} -h {_shown(host)}"
-        return Fault(f"{name}: hosts are named with -h, not in the path {_shown(scp[0])}", hint, firm=True)
+        hint = f"did you mean: {clean(line)} -h {shown(host)}"
+        return Fault(f"{name}: hosts are named with -h, not in the path {shown(scp[0])}", hint, firm=True)
     if len(words) < 2:
         needs = "what to send, and the path on the hosts" if name == "put" else "the path on the hosts, and one here"
         if not words:
@@ -360,7 +344,7 @@ def _setting(words: list[str]) -> Mapping[str, Any] | Fault:
     if setting is None:
         names = [known.name for known in SETTINGS]
         hint = did_you_mean(words[0].replace("-", "_"), names) or f"there are {', '.join(names)}"
-        return Fault(f"set: no such setting: {_shown(words[0])}", hint, firm=True)
+        return Fault(f"set: no such setting: {shown(words[0])}", hint, firm=True)
     if len(words) == 1:
         return {"name": setting.name}
     text = words[1]
@@ -369,141 +353,14 @@ def _setting(words: list[str]) -> Mapping[str, Any] | Fault:
         value = {"on": True, "off": False}.get(text) if setting.kind == "switch" else None
         return {"name": setting.name, "value": value, "change": True}
     if setting.kind == "count":
-        value = _fanout(text)
+        value = fanout_of(text)
         takes = f"a number from 1 to {MOST_FANOUT}"
     elif setting.kind == "seconds":
-        value = _seconds(text)
+        value = seconds_of(text)
         takes = "a number of seconds above 0, or off"
     else:
         takes = " or ".join(setting.choices)
     if value is None:
-        message = f"set {setting.name}: it takes {takes}, not {_shown(text)}"
+        message = f"set {setting.name}: it takes {takes}, not {shown(text)}"
         return Fault(message, did_you_mean(text, setting.choices), firm=True)
     return {"name": setting.name, "value": value, "change": True}
-
-
-# --- values ---
-
-
-def _value(place: str, option: Option, text: str) -> str | int | float | Fault:
-    """The value of an option, checked. ``place`` is what needs it, as in "batch_run: -h"."""
-    if not text.strip():
-        return Fault(f"{place} needs {option.needs}")
-    if "\0" in text:
-        return Fault(f"{place}: its value cannot hold a NUL character", firm=True)
-    value: str | int | float | None = text
-    needs = option.needs
-    if option.kind in ("hosts", "groups"):
-        # no name holds a slash or begins with a dash: such a word went astray, as in -cmd df -h /tmp
-        value = None if text.startswith("-") or "/" in _IN_BRACKETS.sub("", text) else text
-    elif option.kind == "count":
-        value = _fanout(text)
-        needs = f"a number from 1 to {MOST_FANOUT}"
-    elif option.kind == "seconds":
-        value = _seconds(text)
-        needs = "a number of seconds above 0"
-    elif option.kind == "variable":
-        name, equals, _ = text.partition("=")
-        if not equals or not _VARIABLE.fullmatch(name):
-            what = f"{place}: {_shown(name)} is no name of a variable" if equals else f"{place} needs {needs}"
-            return Fault(what, "letters, digits and _, as in LANG=C", firm=True)
-    elif option.kind == "port":
-        value = _port(text)
-    elif option.kind == "user":
-        try:
-            if text.startswith(("/", "./", "~")):  # a path went astray, as in -cmd ls -l /tmp
-                raise ValueError("it is a path")
-            check_user(text)
-        except ValueError as error:
-            return Fault(f"{place}: {_shown(text)} is no user's name: {error}")
-    elif option.kind == "choice" and text not in option.choices:
-        return Fault(f"{place} needs {needs}, not {_shown(text)}", did_you_mean(text, option.choices), firm=True)
-    return Fault(f"{place} needs {needs}, not {_shown(text)}") if value is None else value
-
-
-def _count(text: str) -> int | None:
-    """A whole number above 0, or None."""
-    return int(text) or None if _COUNT.fullmatch(text) else None
-
-
-def _fanout(text: str) -> int | None:
-    count = _count(text)
-    return count if count is not None and count <= MOST_FANOUT else None
-
-
-def _port(text: str) -> int | None:
-    count = _count(text)
-    return count if count is not None and count <= MOST_PORT else None
-
-
-def _seconds(text: str) -> float | None:
-    """A finite number above 0, or None."""
-    seconds = float(text) if _SECONDS.fullmatch(text) else 0.0
-    return seconds if 0 < seconds < math.inf else None
-
-
-# --- faults ---
-
-
-def _shown(text: str) -> str:
-    """A word in a sentence: quoted where it must be, safe to print, not too long."""
-    text = clean(text)
-    return quote(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")
-
-
-def _nearest(word: str, names: tuple[str, ...]) -> str | None:
-    """The name that was probably meant. Dashes do not count as likeness: --outdir is not --fanout."""
-    synonym = SYNONYMS.get(word.lower())
-    if synonym in names:
-        return synonym
-    if len(word) > _LONGEST_SHOWN:
-        return None
-    near = nearest(word.lstrip("-"), [name.lstrip("-") for name in names])
-    if near is None:
-        return None
-    dashes = word[: len(word) - len(word.lstrip("-"))]
-    return dashes + near if dashes + near in names else next(name for name in names if name.lstrip("-") == near)
-
-
-def _no_such_command(word: str) -> Fault:
-    message = f"no such command: {_shown(word)}"
-    if word.startswith("#"):
-        return Fault(message, "a comment begins with the first character of its line", firm=True)
-    if " " in word:
-        return Fault(message, f"a whole line as one word goes with -c, as in: -c {_shown(word)}", firm=True)
-    better = _nearest(word, tuple(name for command in COMMANDS for name in (command.name, *command.aliases)))
-    if better is not None:
-        return Fault(message, f"did you mean {better}?", firm=True)
-    hint = "`help` lists the commands; `run LINE` runs a line on the default targets, `!LINE` on this machine"
-    return Fault(message, hint, firm=True)
-
-
-def _no_such_option(command: Command, word: str) -> Fault:
-    typed, equals, value = word.partition("=")
-    message = f"{command.name}: no such option: {_shown(typed)}"
-    option = command.option(typed)
-    if equals and option is not None:  # -cmd=uptime
-        long = option.names[-1]
-        right = f"{typed} {quote(value)}, or {long}={quote(value)}" if option.takes_value else f"{typed} alone"
-        return Fault(f"{command.name}: only long options take a value with =", f"write {right}", firm=True)
-    copies = command.positional in ("put", "get")
-    if typed in ("-r", "-R", "--recursive") and (copies or command.name == "batch_scp"):
-        return Fault(message, "none is needed: a directory is copied with all that is in it", firm=True)
-    if copies and typed.lstrip("-") in ("local", "remote", "action"):
-        return Fault(message, f"batch_scp has it; here the form is: {command.form}", firm=True)
-    glued = command.option(typed[:2])
-    if glued is not None and glued.kind in ("count", "seconds", "port") and typed[2:].isdecimal():  # -f5
-        return Fault(message, f"did you mean {typed[:2]} {typed[2:]}?", firm=True)
-    if command.positional == "session" and typed in ("-h", "--hosts", "-g", "--groups"):
-        return Fault(message, "it takes one host, without an option: connect h1", firm=True)
-    better = _nearest(typed, command.option_names())
-    hint = f"did you mean {better}?" if better else f"`help {command.name}` lists its options"
-    # a short one is rather an option of the person's command, as in -cmd ls -l
-    return Fault(message, hint, firm=better is not None and len(typed) > 3)
-
-
-def _no_value(command: Command, option: Option, name: str, following: str) -> Fault:
-    hint = ""
-    if following and option.kind in ("text", "local", "remote", "pattern"):
-        hint = f"{following} is an option; a value that begins with a dash goes as {option.names[-1]}={following}"
-    return Fault(f"{command.name}: {name} needs {option.needs}", hint)

@@ -10,7 +10,8 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from hostshell.core.commands import Command, Option
+from hostshell.core.commands import Command
+from hostshell.core.options import Option
 from hostshell.core.words import BLANKS, quote
 
 Piece: TypeAlias = tuple[str, str]  # a word's text, and how it stands in the line

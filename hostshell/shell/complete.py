@@ -15,7 +15,8 @@ from pathlib import Path
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
-from hostshell.core.commands import COMMANDS, SETTINGS, Command, Kind, Option, command_named, setting_named
+from hostshell.core.commands import COMMANDS, SETTINGS, Command, command_named, setting_named
+from hostshell.core.options import Kind, Option
 from hostshell.core.records import dataclass
 from hostshell.core.targets import Catalog, Targets
 from hostshell.core.words import BLANKS, Word, scan

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import textwrap
 
-from hostshell.core.commands import COMMANDS, PURPOSES, SETTINGS, Command, Option, command_named
+from hostshell.core.commands import COMMANDS, PURPOSES, SETTINGS, Command, command_named
 from hostshell.core.errors import UsageError, did_you_mean
+from hostshell.core.options import Option
 
 WIDTH = 80
 LEAST_TEXT = 24  # columns that a text beside its head must have
