@@ -43,7 +43,7 @@ from hostshell.core.invocations import (
 from hostshell.core.model import CopyOptions, Examine, Get, Job, LocalFile, Ping, Put, Run, Task, with_options
 from hostshell.core.targets import Targets
 from hostshell.core.words import Unfinished
-from hostshell.session import RawOutput, Session
+from hostshell.session import Session
 from hostshell.shell import answers, help, inventories
 from hostshell.shell.answers import Answer
 from hostshell.shell.interrupts import on_interrupt
@@ -52,6 +52,7 @@ from hostshell.shell.outdir import OutputFiles
 from hostshell.shell.render import Gathered, Json, Live, View
 from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
 from hostshell.shell.summary import FETCHED
+from hostshell.sitting import RawOutput
 
 INTERRUPTED = 130
 

@@ -10,9 +10,10 @@ from types import FrameType
 from hostshell.core.events import EXIT_CODES, Event, Finished, Summary
 from hostshell.core.model import Job
 from hostshell.core.turns import Note
-from hostshell.session import RawOutput, Session
+from hostshell.session import Session
 from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.render import View
+from hostshell.sitting import RawOutput
 
 MOST_REMOTE = 255  # a process of ours can end with no larger code
 PATIENT_INTERRUPTS = 2  # Ctrl-Cs that the engine answers itself; one more breaks out of whatever blocks
