@@ -80,7 +80,11 @@ def resolve(
     if isinstance(result, Exception):
         reason = result.strerror if isinstance(result, OSError) and result.strerror else str(result)
         raise ConnectFailed(
-            Failure("dns", f"its address cannot be resolved: {reason}", "check `address` in the inventory (show NAME)")
+            Failure(
+                "dns",
+                f"its address cannot be resolved: {reason}",
+                "is the name right? show NAME says where it comes from",
+            )
         )
     assert isinstance(result, list)
     families: dict[socket.AddressFamily, list[tuple[object, ...]]] = {}

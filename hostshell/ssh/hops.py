@@ -21,6 +21,7 @@ from hostshell.core.model import Host, login_of
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.failures import ConnectFailed, NewHostKey, TurnStopped
 from hostshell.ssh.interview import Ask
+from hostshell.ssh.login import NOTHING_HINT
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import SILENT, Trace
 from hostshell.ssh.transport import SessionAsked
@@ -290,7 +291,11 @@ def _again(error: ConnectFailed | NewHostKey) -> ConnectFailed | NewHostKey:
 
 
 def _named(error: ConnectFailed, hop: Host) -> ConnectFailed:
-    hint = "check `jump` in the inventory (show NAME)" if error.failure.kind == "dns" else error.failure.hint
+    hint = error.failure.hint
+    if error.failure.kind == "dns":
+        hint = "check `jump` in the inventory (show NAME)"
+    elif hint == NOTHING_HINT:
+        hint = "set `key` or `password_from` for it in the inventory"  # -i and -k are for the hosts behind it
     failure = replace(error.failure, message=f"jump host {hop.name}: {error.failure.message}", hint=hint)
     return ConnectFailed(failure, retriable=error.retriable, password_refused=error.password_refused, hop=hop.name)
 

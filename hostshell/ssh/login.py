@@ -29,7 +29,7 @@ from hostshell.ssh.trace import SILENT, Taking, Trace
 from hostshell.ssh.transport import Transport
 
 _AUTH_HINT = "check `user`, `key` and `password_from` in the inventory (show NAME says where each comes from)"
-_NOTHING_HINT = "set `key` or `password_from` in the inventory, or name one for this command: -i KEY, or -k to be asked"
+NOTHING_HINT = "set `key` or `password_from` in the inventory, or name one for this command: -i KEY, or -k to be asked"
 _MOMENT_HINT = (
     "it is in no inventory: -i KEY names a key, -k asks for a password, USER@ before its name says who logs in"
 )
@@ -369,7 +369,7 @@ class Login:
             return f"the password or `user` is wrong: {host.password_advice}"
         if host.moment:
             return _MOMENT_HINT
-        return _AUTH_HINT if self.tried or self._partly or self.problems else _NOTHING_HINT
+        return _AUTH_HINT if self.tried or self._partly or self.problems else NOTHING_HINT
 
     def _tried(self) -> str:
         names = list(dict.fromkeys(self.tried))

@@ -25,6 +25,13 @@ CHECKOUT = Path(__file__).parents[2]
 NOWHERE = Host("a", "127.0.0.1", port=1, user="nobody", host_keys="strict", known_hosts="/dev/null")
 
 
+_PING = """
+from hostshell.session import Session
+with Session(known_hosts="/dev/null") as session:
+    print([event.error.kind for event in session.ping(hosts="u@127.0.0.1:1") if hasattr(event, "error")])
+"""
+
+
 def test_the_private_name_that_isolates_helpers_is_there() -> None:
     assert isinstance(multiprocessing.util._args_from_interpreter_flags(), list)
 
@@ -56,6 +63,16 @@ def test_a_module_in_the_current_folder_is_not_run_by_the_forked_helper(tmp_path
     )
     assert not (tmp_path / "ran").exists()
     assert done.returncode == 4, done.stderr
+
+
+@pytest.mark.parametrize("how", ["-c", "script"])
+def test_a_module_beside_the_callers_script_or_in_its_folder_is_not_run_by_workers(tmp_path: Path, how: str) -> None:
+    (tmp_path / "paramiko.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'a')\nraise SystemExit\n")
+    (tmp_path / "script.py").write_text(_PING)
+    words, folder = (["-c", _PING], tmp_path) if how == "-c" else ([str(tmp_path / "script.py")], Path("/"))
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("['refused']\n", "")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_an_unguarded_script_is_run_once(tmp_path: Path) -> None:
@@ -186,13 +203,6 @@ def crowded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (other / "engine" / "process.py").write_text("def _run(*_):\n    pass\n")
     (other / "__main__.py").write_text("raise SystemExit('the other one')\n")
     return folder / "bin" / "python"
-
-
-_PING = """
-from hostshell.session import Session
-with Session(known_hosts="/dev/null") as session:
-    print([event.error.kind for event in session.ping(hosts="u@127.0.0.1:1") if hasattr(event, "error")])
-"""
 
 
 def test_workers_of_the_api_are_of_the_hostshell_that_was_imported(crowded: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -295,8 +296,23 @@ def test_a_refused_password_of_a_bastion_is_not_offered_again(
     with fleet.session([section, *fleet.hosts(target, ["h1", "h2"])], (target, bastion)) as session:
         found = run(session, "true", "h[1-2]")
         assert {found.kind("h1"), found.kind("h2")} == {"auth"}
-        run(session, "true", "h[1-2]")
+        again = run(session, "true", "h[1-2]").finished["h1"].error
     assert bastion.log.read_text(errors="replace").count("Failed password") == 1
+    assert again is not None
+    user = accounts[1].name
+    assert again.message == f"jump host bastion: the password of {user} was refused before, and is not offered again"
+    assert re.fullmatch(r"correct it in \S+hosts.ini:\d+ \[host:bastion\], then `reload`", again.hint)
+
+
+def test_a_bastion_without_credentials_is_helped_by_the_inventory_alone(
+    fleet: Fleet, target: Sshd, bastion: Sshd, accounts: list[Account]
+) -> None:
+    section = f"[host:bastion]\naddress = {bastion.address}\nport = {bastion.port}\nuser = {accounts[1].name}\n"
+    with fleet.session([section, *fleet.hosts(target, ["h1"])], (target, bastion)) as session:
+        error = run(session, "true", "h1").finished["h1"].error
+    assert error is not None
+    assert error.message.startswith("jump host bastion: nothing to log in with")
+    assert error.hint == "set `key` or `password_from` for it in the inventory"
 
 
 def test_a_bastion_that_forwards_nothing_says_so(
