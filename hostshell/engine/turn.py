@@ -257,6 +257,7 @@ class Turn:
                 stopped=self.stopped,
                 encoding=host.encoding,
                 partials=state_path() / "partials",
+                login=f"{host.user}:{host.port}",
             )
         except transfer.CopyStopped as error:
             return Ended(number, "cancelled", notes=(str(error),) if str(error) else ())

@@ -103,30 +103,44 @@ class Claim:
 
     def _write(self) -> None:
         """Record all paths. What cannot be recorded (a full disk) is not found again: no reason to copy nothing."""
+        record = b"\0".join([*self.former, *([self.path] if self.path else [])])
         with contextlib.suppress(OSError):
-            os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, b"\0".join([*self.former, *([self.path] if self.path else [])]), 0)
+            # cut last: where the disk is full, what was recorded before is still there
+            written = os.pwrite(self._descriptor, record, 0)
+            os.ftruncate(self._descriptor, written)
 
 
 class Claims:
-    """The claims of one host's copies. ``folder`` is this person's, of all hosts; None: nothing goes on."""
+    """The claims of the copies to one host. ``folder`` is this person's, of all hosts; None: nothing goes on.
 
-    def __init__(self, folder: Path | None, host: str) -> None:
+    ``login`` says who logs in there: another user has another home and other rights, and must neither go on with these
+    partials nor forget them.
+    """
+
+    def __init__(self, folder: Path | None, host: str, login: str = "") -> None:
         self._host = host.encode("utf-8", "surrogateescape")
-        self._folder = None if folder is None else folder / _digest(self._host)[:16]
+        self._login = login.encode("utf-8", "surrogateescape")
+        self._above = folder
+        self._folder = None if folder is None else folder / _digest(self._host, self._login)[:16]
 
     def claim(self, source: bytes, target: bytes, version: tuple[int | None, ...]) -> Claim | None:
         """The claim on the partial for ``source`` on its way to ``target``; None where another copy has it now."""
-        if self._folder is None:
+        if self._folder is None or self._above is None:
             return None
         directory, name = paths.split(target)
-        copy = (self._host, source, target)
+        copy = (self._host, self._login, source, target)
         path = paths.join(directory, part_name(name, copy, version))
-        try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return self._open(self._folder / _digest(*copy)[:32], path)
-        except OSError:  # no folder of ours can be had here: then nothing goes on later
-            return None
+        for _ in range(_TRIES):
+            try:
+                self._above.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                for folder in (self._above, self._folder):  # one by one: those above the last get no mode otherwise
+                    folder.mkdir(mode=0o700, exist_ok=True)
+                return self._open(self._folder / _digest(*copy)[:32], path)
+            except FileNotFoundError:
+                continue  # the last copy of another hostshell has just removed the folder
+            except OSError:  # no folder of ours can be had here: then nothing goes on later
+                return None
+        return None
 
     def left_over(self, now: float | None = None) -> Iterator[Claim]:
         """Claims whose ``former`` nobody came back for within `KEPT`. Each is the caller's to settle."""

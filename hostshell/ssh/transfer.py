@@ -35,16 +35,18 @@ def put(
     stopped: Callable[[], bool],
     encoding: str = UTF_8,
     partials: Path | None = None,
+    login: str = "",
 ) -> Copied:
     """Copy ``task.local`` to ``task.remote`` on ``host``, whose names are in ``encoding``; ``{host}`` in both has been
     replaced. ``partials`` is the folder of this machine that records what cut copies left on hosts, made when there is
-    something to record; without one no copy goes on where an earlier try stopped.
+    something to record; without one no copy goes on where an earlier try stopped. ``login`` tells those who log in on
+    one host apart.
 
     ``report(path, bytes done, bytes in all)`` is called at most four times a second and once at the end.
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """
-    claims = Claims(partials, host)
+    claims = Claims(partials, host, login)
     return _carry_out(
         connection, task, lambda files: Putting(files, task, host, Ledger(report), claims), stopped, encoding
     )
@@ -59,6 +61,7 @@ def get(
     stopped: Callable[[], bool],
     encoding: str = UTF_8,
     partials: Path | None = None,  # noqa: ARG001  # of puts: what a get leaves lies where it looks for it
+    login: str = "",  # noqa: ARG001  # as well
 ) -> Copied:
     """Copy ``task.remote`` of ``host`` to ``task.local``.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -122,11 +123,69 @@ def test_without_a_folder_nothing_is_claimed(tmp_path: Path) -> None:
     assert list(Claims(None, "web1").left_over(NOW)) == []
 
 
-def test_a_record_is_nobody_elses_to_read(tmp_path: Path) -> None:
-    claim = Claims(tmp_path / "partials", "web1").claim(b"/src", b"/tmp/src", (1,))
+def test_a_record_and_all_folders_of_ours_are_nobody_elses_to_read(tmp_path: Path) -> None:
+    claim = Claims(tmp_path / "hostshell" / "partials", "web1").claim(b"/src", b"/tmp/src", (1,))
     assert claim is not None
-    for path in (tmp_path / "partials").rglob("*"):
-        assert not path.stat().st_mode & 0o077
+    made = list(tmp_path.rglob("*"))
+    assert len(made) == 4
+    for path in made:
+        assert not path.stat().st_mode & 0o077, path
+    claim.settle(left=True)
+
+
+def test_another_login_on_the_same_host_neither_has_nor_forgets_what_was_left(tmp_path: Path) -> None:
+    mine = Claims(tmp_path, "web1", "alice:22").claim(b"/src", b"./src", (1,))
+    assert mine is not None
+    mine.settle(left=True)
+    theirs = Claims(tmp_path, "web1", "bob:22").claim(b"/src", b"./src", (2,))
+    assert theirs is not None
+    assert (theirs.path == mine.path, theirs.former) == (False, [])
+    theirs.settle(left=False)
+    again = Claims(tmp_path, "web1", "alice:22").claim(b"/src", b"./src", (2,))
+    assert again is not None
+    assert again.former == [mine.path]
+    again.settle(left=False)
+
+
+def test_a_full_disk_does_not_make_a_record_forget_what_it_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = Claims(tmp_path, "web1")
+    first = claims.claim(b"/src", b"/tmp/src", (1,))
+    assert first is not None
+    first.settle(left=True)
+
+    def full(descriptor: int, data: bytes, offset: int) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        second = claims.claim(b"/src", b"/tmp/src", (2,))
+    assert second is not None
+    second.settle(left=True)
+    third = claims.claim(b"/src", b"/tmp/src", (3,))
+    assert third is not None
+    assert third.former == [first.path]
+    third.settle(left=True)
+
+
+def test_a_folder_that_another_hostshell_has_just_removed_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claims = Claims(tmp_path / "partials", "web1")
+    opening = os.open
+    removed: list[Path] = []
+
+    def open_late(path: object, flags: int, mode: int = 0o777) -> int:
+        if not removed:
+            removed.append(Path(str(path)).parent)
+            removed[0].rmdir()
+        return opening(str(path), flags, mode)
+
+    monkeypatch.setattr(os, "open", open_late)
+    claim = claims.claim(b"/src", b"/tmp/src", (1,))
+    assert removed
+    assert claim is not None
     claim.settle(left=True)
 
 
