@@ -6,6 +6,7 @@ Must not know SFTP, nor folders beyond the open one that it is given.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import stat
@@ -14,6 +15,9 @@ from collections.abc import Callable
 from hostshell.core import paths
 from hostshell.ssh import localdigests, partials
 from hostshell.ssh.plan import Refused, local_reason
+
+# what a file system says that has no hard links, or takes no more of them
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 class Unfinished:
@@ -39,7 +43,7 @@ class Unfinished:
             if not partial or not self._go_on(partial):
                 self._create(paths.part_name(name, secrets.token_hex(6)))
         except OSError:
-            os.close(self._folder)
+            self.abandon()
             raise
 
     def _create(self, temporary: bytes) -> None:
@@ -49,28 +53,31 @@ class Unfinished:
 
     def _go_on(self, partial: bytes) -> bool:
         """Have the partial, new or as an earlier try left it; False where another copy has it, or it is not ours."""
+        created = True
         try:
             self._create(partial)
         except FileExistsError:
+            created = False
             try:
                 flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
                 self._descriptor = os.open(partial, flags, dir_fd=self._folder)
             except OSError:
                 return False
         try:
-            self._lasting = partials.lock(self._descriptor) and self._is_own(partial)
+            locked = partials.lock(self._descriptor)
+            self._lasting = locked and self._is_own(partial)
         except OSError:  # no locks on this file system: then nothing goes on, and what we have made goes
             self.abandon(whole=False)
+            return False
         if self._lasting:
             self._temporary = partial
             self.start = os.fstat(self._descriptor).st_size
             if self.start < partials.LEAST:
                 self.anew()
             return True
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-        self._descriptor = -1
-        self._temporary = b""
+        if not (created and locked):
+            self._temporary = b""  # somebody else's; where we made it, the disk shows other rights than we asked for
+        self.abandon(whole=False)
         return False
 
     def _is_own(self, partial: bytes) -> bool:
@@ -143,11 +150,29 @@ class Unfinished:
         # some file systems report a full disk only at a close; the lock lives on in the copy until the rename is done
         descriptor, self._descriptor = self._descriptor, os.dup(self._descriptor)
         os.close(descriptor)
-        if backup and self.existing is not None:
-            kept = paths.backup_name(self._name, backup)
-            os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
-        os.replace(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        kept = paths.backup_name(self._name, backup) if backup and self.existing is not None else b""
+        if kept:
+            self._keep(kept)
+        try:
+            os.replace(self._temporary, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+        except OSError:
+            if kept:  # the old file gets its one name back, whether that was moved or only doubled
+                with contextlib.suppress(OSError):
+                    os.replace(kept, self._name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+                with contextlib.suppress(OSError):
+                    os.unlink(kept, dir_fd=self._folder)
+            raise
         self._temporary = b""
+
+    def _keep(self, kept: bytes) -> None:
+        """Let the old file be found under ``kept`` too, or only there on a file system without hard links."""
+        try:
+            os.link(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            os.close(os.open(kept, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=self._folder))
+            os.replace(self._name, kept, src_dir_fd=self._folder, dst_dir_fd=self._folder)
 
     def abandon(self, *, whole: bool = True) -> None:
         """Remove the temporary file, unless `finish` came to its end or it was left for later.
