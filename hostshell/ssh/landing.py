@@ -37,7 +37,7 @@ class Folder:
         self._above = above
         self._name = name
         self._made = False
-        self._cleaned = False
+        self._left: partials.LeftHere | None = None
         self.new = False
 
     @property
@@ -143,8 +143,7 @@ class Folder:
         ``partial``: see `Unfinished`. Raises `Refused`.
         """
         try:
-            if partial and not self._cleaned:
-                self._cleaned = True
+            if partial:
                 self._clean(partial)
             unfinished = Unfinished(self.descriptor(), name, partial)
         except OSError as error:
@@ -157,13 +156,16 @@ class Folder:
             unfinished.abandon()
 
     def _clean(self, partial: bytes) -> None:
-        """Remove the partials for which nobody came back."""
+        """Remove the partials for which nobody came back, and those of older versions of this one's source."""
         with contextlib.suppress(OSError):
-            descriptor = os.open(b".", _OPEN, dir_fd=self.descriptor())
-            try:
-                partials.clean(descriptor, partial)
-            finally:
-                os.close(descriptor)
+            here = self.descriptor()
+            if self._left is None:
+                readable = os.open(b".", _OPEN, dir_fd=here)
+                try:
+                    self._left = partials.LeftHere(readable)
+                finally:
+                    os.close(readable)
+            self._left.clean(here, partial)
 
     def has_link(self, text: bytes, name: bytes) -> bool:
         """Whether ``name`` is a symbolic link that says ``text``."""

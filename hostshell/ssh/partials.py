@@ -175,24 +175,38 @@ class Claims:
         return None
 
 
-def clean(folder: int, keep: bytes, now: float | None = None) -> None:
-    """Remove from an open folder of this machine what is left over there: of older versions of ``keep``'s source, and
-    partials that nobody came back for within `KEPT`. What another copy writes now stays.
-    """
-    oldest = (time.time() if now is None else now) - KEPT
-    for name in os.listdir(folder):
-        raw = os.fsencode(name)
-        if raw == keep or not is_partial(raw):
-            continue
-        with contextlib.suppress(OSError):
-            descriptor = os.open(raw, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-            try:
-                found = os.fstat(descriptor)
-                late = of_same_copy(raw, keep) or found.st_mtime < oldest
-                if late and found.st_uid == os.geteuid() and lock(descriptor):
-                    os.unlink(raw, dir_fd=folder)
-            finally:
-                os.close(descriptor)
+class LeftHere:
+    """The partials that an open folder of this machine holds: listed once, for all files that land in it."""
+
+    def __init__(self, folder: int) -> None:
+        """Raises OSError."""
+        self._names = [raw for raw in map(os.fsencode, os.listdir(folder)) if is_partial(raw)]
+
+    def clean(self, folder: int, keep: bytes, now: float | None = None) -> None:
+        """Remove what is left over: of older versions of ``keep``'s source, and partials that nobody came back for
+        within `KEPT`. What another copy writes now stays.
+        """
+        oldest = (time.time() if now is None else now) - KEPT
+        rest = []
+        for name in self._names:
+            if name == keep or not _remove(folder, name, float("inf") if of_same_copy(name, keep) else oldest):
+                rest.append(name)
+        self._names = rest
+
+
+def _remove(folder: int, name: bytes, oldest: float) -> bool:
+    """Remove a partial of ours from before ``oldest``, unless somebody writes it now. Whether it is gone."""
+    with contextlib.suppress(OSError):
+        # for writing, or a lock on NFS is refused
+        descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+        try:
+            found = os.fstat(descriptor)
+            if found.st_mtime < oldest and found.st_uid == os.geteuid() and lock(descriptor):
+                os.unlink(name, dir_fd=folder)
+                return True
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def _digest(*parts: bytes) -> str:

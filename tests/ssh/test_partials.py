@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
 import pytest
 
 from hostshell.ssh import partials
-from hostshell.ssh.partials import KEPT, Claims, is_partial, of_same_copy, part_name, pattern
+from hostshell.ssh.partials import KEPT, Claims, LeftHere, is_partial, of_same_copy, part_name, pattern
 
 NOW = 2_000_000_000.0
 
@@ -208,8 +209,44 @@ def test_a_folder_here_is_cleaned_of_old_partials_and_of_nothing_else(tmp_path: 
     held = os.open(tmp_path / os.fsdecode(busy), os.O_RDONLY)
     try:
         assert partials.lock(held)
-        partials.clean(folder, keep, NOW)
+        LeftHere(folder).clean(folder, keep, NOW)
     finally:
         os.close(folder)
         os.close(held)
     assert set(os.listdir(os.fsencode(tmp_path))) == {keep, young, busy, link, b".f.part", b"plain"}
+
+
+def test_each_file_that_lands_in_a_folder_has_its_older_versions_removed(tmp_path: Path) -> None:
+    copies = [(b"web1", b"/%d" % number, b"/out/web1/%d" % number) for number in range(3)]
+    for copy in copies:
+        (tmp_path / os.fsdecode(part_name(b"a", copy, (1, 1)))).touch()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        left = LeftHere(folder)
+        for copy in copies[:2]:
+            left.clean(folder, part_name(b"a", copy, (2, 2)))
+    finally:
+        os.close(folder)
+    assert os.listdir(os.fsencode(tmp_path)) == [part_name(b"a", copies[2], (1, 1))]
+
+
+def test_a_disk_that_locks_only_what_is_open_for_writing_is_cleaned_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS, as flock(2) has it."""
+    locking = fcntl.flock
+
+    def lock(descriptor: int, operation: int) -> None:
+        if not fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_RDWR:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        locking(descriptor, operation)
+
+    monkeypatch.setattr(fcntl, "flock", lock)
+    copy = (b"web1", b"/a", b"/out/web1/a")
+    (tmp_path / os.fsdecode(part_name(b"a", copy, (1, 1)))).touch()
+    folder = os.open(tmp_path, os.O_RDONLY)
+    try:
+        LeftHere(folder).clean(folder, part_name(b"a", copy, (2, 2)))
+    finally:
+        os.close(folder)
+    assert os.listdir(tmp_path) == []

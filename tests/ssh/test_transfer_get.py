@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from hostshell.ssh.partials import LEAST, part_name
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier
 from tests.ssh.trees import make_tree, names, picture
@@ -147,3 +148,16 @@ def test_a_remote_device_is_not_copied(copier: Copier) -> None:
 def test_a_file_that_says_it_is_empty_is_read_to_its_end(copier: Copier) -> None:
     copier.get("/proc/self/limits")
     assert "Max open files" in (copier.here / "out/h1/limits").read_text()
+
+
+def test_each_file_of_a_tree_has_the_partials_of_its_older_versions_removed(copier: Copier) -> None:
+    here = copier.here / "out" / "h1" / "tree"
+    here.mkdir(parents=True)
+    (copier.there / "tree").mkdir()
+    for name in ("a", "b"):
+        (copier.there / "tree" / name).write_bytes(bytes(LEAST))
+        copy = (b"h1", os.fsencode(copier.there / "tree" / name), os.fsencode(here / name))
+        (here / os.fsdecode(part_name(os.fsencode(name), copy, (1, 1)))).touch()
+    copier.give(copier.there / "tree")
+    copier.get("tree")
+    assert names(here) == ["a", "b"]
