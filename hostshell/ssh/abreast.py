@@ -27,6 +27,9 @@ class Abreast:
         """Let ``step`` go on beside the others, once there is room for its file of ``size`` bytes."""
 
         async def guarded() -> None:
+            if self._crew.ending:
+                step.close()
+                return
             try:
                 await step
             except Refused as refused:

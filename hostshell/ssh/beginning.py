@@ -16,7 +16,7 @@ from hostshell.core import paths
 from hostshell.ssh import localdigests
 from hostshell.ssh.partials import CANNOT_GO_ON, LEAST, Claim, Claims
 from hostshell.ssh.plan import Ledger
-from hostshell.ssh.remotefiles import RemoteFiles, SftpStopped, Upload
+from hostshell.ssh.remotefiles import RemoteFiles, SftpGone, SftpStopped, Upload
 from hostshell.ssh.sftpwire import Attributes, SftpError
 
 
@@ -46,13 +46,20 @@ class Begun:
 
 
 class Beginner:
-    """Begins uploads to one host. ``leftovers``: temporary files that may be there now, kept by whoever owns it."""
+    """Begins uploads to one host.
 
-    def __init__(self, files: RemoteFiles, claims: Claims, ledger: Ledger, leftovers: set[bytes]) -> None:
+    ``leftovers``, temporary files that may be there now, and ``kept``, those with which a later try goes on, are kept
+    by whoever owns them.
+    """
+
+    def __init__(
+        self, files: RemoteFiles, claims: Claims, ledger: Ledger, leftovers: set[bytes], kept: set[bytes]
+    ) -> None:
         self._files = files
         self._claims = claims
         self._ledger = ledger
         self._leftovers = leftovers
+        self._kept = kept
 
     async def begin(
         self, descriptor: int, source: bytes, target: bytes, info: os.stat_result, name: bytes, *, anew: bool
@@ -135,8 +142,7 @@ class Beginner:
             if now.uid != found.uid or not _plain(now) or not LEAST <= start <= size:
                 return None
             before = localdigests.start_of(descriptor, start, lambda: self._files.stopping)
-            if self._files.stopping:
-                raise SftpStopped  # nothing has been seen that speaks against the partial
+            self._files.heed()  # or nothing has been seen that speaks against the partial
             there = await self._files.digest_of_start(claim.path, start)
             if there is None:
                 self._ledger.note(CANNOT_GO_ON)
@@ -146,6 +152,9 @@ class Beginner:
             self._leftovers.add(claim.path)
             upload = None
             return begun
+        except (SftpGone, SftpStopped):
+            self._kept.add(claim.path)
+            raise
         finally:
             if upload is not None:
                 upload.abandon()

@@ -91,6 +91,11 @@ class Crew:
         self._load += load
         self._ready.append((step, None, None))
 
+    @property
+    def ending(self) -> bool:
+        """Whether something has ended all: what has not begun must not begin any more."""
+        return self._fatal is not None
+
     async def settled(self) -> None:
         """Wait until all that was started has ended."""
         if self._loads:

@@ -14,7 +14,7 @@ import paramiko
 
 from hostshell.ssh import sessions
 from hostshell.ssh.failures import LinkLost
-from hostshell.ssh.remotefiles import Digests, SftpStopped
+from hostshell.ssh.remotefiles import Digests
 
 WINDOW = 2 * 1024 * 1024  # bytes of the tool's answer that may wait here
 POLL = 0.1  # seconds between two looks at whether to stop
@@ -46,15 +46,15 @@ class OpensSessions(Protocol):
 
 
 def of_files(
-    connection: OpensSessions, paths: Sequence[bytes], stopped: Callable[[], bool], meanwhile: Callable[[], None]
+    connection: OpensSessions, paths: Sequence[bytes], heed: Callable[[], None], meanwhile: Callable[[], None]
 ) -> Digests | None:
     """What the host's tool says of ``paths``; None where there is no tool, or no command may run.
 
-    ``meanwhile`` is called once, while the host is at work. Raises `SftpStopped`.
+    ``meanwhile`` is called once, while the host is at work; ``heed`` again and again, and what it raises ends the call.
     """
     asked = {_literal(path): path for path in paths if not _odd(path)}
     names = b"".join(name + b"\0" for name in asked)
-    answer = _call(connection, _MANY, names, stopped, meanwhile, len(names) + MOST * (len(asked) + 1))
+    answer = _call(connection, _MANY, names, heed, meanwhile, len(names) + MOST * (len(asked) + 1))
     if answer is None:
         return None
     tool, *lines = answer.split(b"\n")
@@ -69,14 +69,14 @@ def of_files(
             found[path] = digest
     odd = [path for path in paths if _odd(path)]
     if odd:
-        found |= _of_odd_names(connection, odd, stopped)
+        found |= _of_odd_names(connection, odd, heed)
     return Digests(_tool(tool), found)
 
 
-def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], stopped: Callable[[], bool]) -> dict[bytes, bytes]:
+def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], heed: Callable[[], None]) -> dict[bytes, bytes]:
     """As `of_files`, for names that no line can hold."""
     names = b"".join(_literal(path) + b"\0" for path in paths)
-    answer = _call(connection, _ODD, names, stopped, lambda: None, MOST * (len(paths) + 1))
+    answer = _call(connection, _ODD, names, heed, lambda: None, MOST * (len(paths) + 1))
     lines = [] if answer is None else answer.split(b"\n")[1:-1]
     if len(lines) != len(paths):
         return {}
@@ -84,11 +84,9 @@ def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], stopped: Ca
     return {path: digest for path, digest in digests.items() if digest is not None}
 
 
-def of_start(connection: OpensSessions, path: bytes, size: int, stopped: Callable[[], bool]) -> bytes | None:
-    """SHA-256 of the first ``size`` bytes of a file; None where it cannot be had. Raises `SftpStopped`."""
-    answer = _call(
-        connection, _START.replace("SIZE", str(size)), _literal(path) + b"\0", stopped, lambda: None, 10 * MOST
-    )
+def of_start(connection: OpensSessions, path: bytes, size: int, heed: Callable[[], None]) -> bytes | None:
+    """SHA-256 of the first ``size`` bytes of a file; None where it cannot be had. ``heed`` as above."""
+    answer = _call(connection, _START.replace("SIZE", str(size)), _literal(path) + b"\0", heed, lambda: None, 10 * MOST)
     return None if answer is None else _digest(answer.partition(b"\n")[2])
 
 
@@ -121,7 +119,7 @@ def _call(
     connection: OpensSessions,
     command: str,
     names: bytes,
-    stopped: Callable[[], bool],
+    heed: Callable[[], None],
     meanwhile: Callable[[], None],
     most: int,
 ) -> bytes | None:
@@ -144,12 +142,12 @@ def _call(
         channel.exec_command(command)
         view = memoryview(names)
         while view:
-            _look(stopped)
+            heed()
             with contextlib.suppress(TimeoutError):
                 view = view[channel.send(bytes(view[:32768])) :]
         channel.shutdown_write()
         work()
-        return _answer(channel, stopped, most)
+        return _answer(channel, heed, most)
     except (paramiko.SSHException, OSError, EOFError):
         work()
         return None
@@ -158,11 +156,11 @@ def _call(
             channel.close()
 
 
-def _answer(channel: paramiko.Channel, stopped: Callable[[], bool], most: int) -> bytes | None:
+def _answer(channel: paramiko.Channel, heed: Callable[[], None], most: int) -> bytes | None:
     answer = bytearray()
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        _look(stopped)
+        heed()
         if channel.recv_stderr_ready():
             channel.recv_stderr(WINDOW)  # what a login shell says
         try:
@@ -177,8 +175,3 @@ def _answer(channel: paramiko.Channel, stopped: Callable[[], bool], most: int) -
         if len(answer) > most:
             return None
     return None
-
-
-def _look(stopped: Callable[[], bool]) -> None:
-    if stopped():
-        raise SftpStopped

@@ -47,6 +47,17 @@ class Exchange:
         """Whether we have been told to stop."""
         return self._stopped()
 
+    def heed(self) -> None:
+        """As `remotefiles.Answers`."""
+        if self._broken:
+            raise SftpGone(self._broken)
+        if self._until is not None:
+            if time.monotonic() > self._until:
+                raise SftpGone("the host did not answer in time")
+        elif self._stopped():
+            self._until = time.monotonic() + HURRY
+            raise SftpStopped
+
     # --- packets ---
 
     def send(self, kind: Kind, body: bytes, data: bytes = b"") -> int:
@@ -120,7 +131,7 @@ class Exchange:
         """Send all that waits. A packet that a stop cut in two stays in line, so that the session remains usable."""
         since = time.monotonic()
         while self._out:
-            self._look()
+            self.heed()
             try:
                 sent = self._channel.send(bytes(memoryview(self._out)[:SEND_PIECE]))
             except TimeoutError:
@@ -153,7 +164,7 @@ class Exchange:
         while len(self._in) < size:
             if self._out and not self._channel.recv_ready():
                 self._flush()
-            self._look()
+            self.heed()
             try:
                 data = self._channel.recv(WINDOW)
             except TimeoutError:
@@ -168,16 +179,6 @@ class Exchange:
                 raise self._ended()
             self._in += data
             since = time.monotonic()
-
-    def _look(self) -> None:
-        if self._broken:
-            raise SftpGone(self._broken)
-        if self._until is not None:
-            if time.monotonic() > self._until:
-                raise SftpGone("the host did not answer in time")
-        elif self._stopped():
-            self._until = time.monotonic() + HURRY
-            raise SftpStopped
 
     def _gone(self, message: str) -> SftpGone:
         self._broken = message

@@ -120,8 +120,7 @@ class Receiver:
             self._ledger.note(CANNOT_GO_ON)
             return False
         same = unfinished.begins_as(digest, lambda: self._files.stopping)
-        if self._files.stopping:
-            raise SftpStopped  # nothing has been seen that speaks against the partial
+        self._files.heed()  # or nothing has been seen that speaks against the partial
         return same
 
     def freshen(self, arrival: Arrival) -> None:

@@ -74,6 +74,10 @@ class Recoded:
         """As below."""
         return self._files.stopping
 
+    def heed(self) -> None:
+        """As below."""
+        self._files.heed()
+
     def next_reply(self) -> tuple[int, Any]:
         """As below."""
         return self._files.next_reply()

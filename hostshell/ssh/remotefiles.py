@@ -118,6 +118,10 @@ class Answers(Protocol):
         """Whether we have been told to stop."""
         ...
 
+    def heed(self) -> None:
+        """Raise `SftpStopped` once we have been told to stop: what waits elsewhere for long calls this meanwhile."""
+        ...
+
     def next_reply(self) -> tuple[int, Any]:
         """Send what waits to be sent, and wait for the next answer: the number of its request, and itself."""
         ...

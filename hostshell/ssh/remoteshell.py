@@ -224,6 +224,10 @@ class RemoteShell:
         """Whether we have been told to stop."""
         return self._watch.stopped()
 
+    def heed(self) -> None:
+        """Raise `SftpStopped` where we have been told to stop."""
+        self._watch.look()
+
     def close(self) -> None:
         """End it."""
         self._stream.close()

@@ -54,7 +54,7 @@ class Sender:
         self._stamp = time.strftime("%Y%m%d-%H%M%S")
         self.leftovers: set[bytes] = set()
         self.kept: set[bytes] = set()
-        self._beginner = Beginner(files, claims, ledger, self.leftovers)
+        self._beginner = Beginner(files, claims, ledger, self.leftovers, self.kept)
 
     async def clean(self) -> None:
         """Remove what earlier copies left on the host and nobody came back for."""

@@ -298,8 +298,8 @@ class Sftp(Exchange):
 
     async def digests(self, paths: Sequence[bytes], meanwhile: Callable[[], None] = lambda: None) -> Digests | None:
         """SHA-256 of many files, by a tool of the host in a session beside this one."""
-        return digests.of_files(self._sessions, paths, self._stopped, meanwhile) if self._sessions else None
+        return digests.of_files(self._sessions, paths, self.heed, meanwhile) if self._sessions else None
 
     async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
         """SHA-256 of the first ``size`` bytes of one file."""
-        return digests.of_start(self._sessions, path, size, self._stopped) if self._sessions else None
+        return digests.of_start(self._sessions, path, size, self.heed) if self._sessions else None

@@ -43,7 +43,6 @@ class ShellFiles:
     def __init__(self, connection: OpensSessions, stopped: Callable[[], bool]) -> None:
         """Raises `LinkLost` (not started), `SftpStopped`, and `SftpGone` where no POSIX shell answers."""
         self._connection = connection
-        self._stopped = stopped
         self.shell = RemoteShell(connection, stopped)
         kind, *flag = self.done(_PROBE.replace(b">/dev/null", b">/dev/null 2>&1")).decode("ascii", "replace").split()
         self._format = _FORMATS.get(kind, "")
@@ -56,6 +55,10 @@ class ShellFiles:
     def stopping(self) -> bool:
         """Whether we have been told to stop."""
         return self.shell.stopping
+
+    def heed(self) -> None:
+        """As `remotefiles.Answers`."""
+        self.shell.heed()
 
     def next_reply(self) -> tuple[int, Any]:
         """Never called: no verb waits beside others."""
@@ -221,11 +224,11 @@ class ShellFiles:
 
     async def digests(self, paths: Sequence[bytes], meanwhile: Callable[[], None] = lambda: None) -> Digests | None:
         """SHA-256 of many files, by a tool of the host."""
-        return digests.of_files(self._connection, paths, self._stopped, meanwhile)
+        return digests.of_files(self._connection, paths, self.heed, meanwhile)
 
     async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
         """SHA-256 of the first ``size`` bytes of one file."""
-        return digests.of_start(self._connection, path, size, self._stopped)
+        return digests.of_start(self._connection, path, size, self.heed)
 
 
 class ShellUpload:

@@ -283,9 +283,45 @@ def test_a_stop_while_a_partial_is_checked_leaves_it_as_it_was(
         return start_of(descriptor, size, stopped)
 
     monkeypatch.setattr(localdigests, "start_of", stopped_meanwhile)
-    with pytest.raises(CopyStopped):
+    with pytest.raises(CopyStopped, match=r"the same copy again goes on from \S+/\.name\.hostshell-\*\.part"):
         copier.put("src", "name") if copy == "put" else copier.get("name")
     assert partial.stat().st_size == size
+
+
+def test_a_stop_while_a_partial_is_checked_lets_the_files_beside_it_clean_up(
+    far: Far, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Waits outside SFTP's own must not use up the moment that is left for cleaning up."""
+    tree = far.here / "tree"
+    tree.mkdir()
+    (tree / "a").write_bytes(os.urandom(3 * LEAST))
+    for number in range(60):
+        with (tree / f"b{number:02}").open("wb") as file:
+            file.truncate(LEAST - 1)
+    copier = far.connect()
+    there = far.there / "tree"
+    there.mkdir()
+    info = (tree / "a").stat()
+    version = (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns)
+    claim = Claims(copier.partials, "h1").claim(os.fsencode(tree / "a"), os.fsencode(there / "a"), version)
+    assert claim is not None
+    partial = Path(os.fsdecode(claim.path))
+    partial.write_bytes((tree / "a").read_bytes()[: 2 * LEAST])
+    partial.chmod(0o600)
+    claim.settle(left=True)
+    copier.give(there)
+    reached: list[int] = []
+    copier.stopped = lambda: bool(reached)
+
+    def stopped_meanwhile(descriptor: int, size: int, stopped: Callable[[], bool]) -> None:
+        reached.append(size)
+
+    monkeypatch.setattr(localdigests, "start_of", stopped_meanwhile)
+    with pytest.raises(CopyStopped) as caught:
+        copier.put("tree", "tree")
+    assert reached == [2 * LEAST]
+    assert "may have stayed" not in str(caught.value)
+    assert [name for name in names(there) if name.endswith(".part")] == [partial.name]
 
 
 def test_a_put_that_is_stopped_at_its_beginning_leaves_nothing(far: Far) -> None:
