@@ -113,11 +113,16 @@ class SftpUpload:
         (await self._requests.answer(self._requests.send(Kind.FSETSTAT, body))).settled()
 
     async def finish(self, attributes: Attributes, *, sync: bool) -> None:
-        """Set mode and times, sync, and close; all of it goes right behind the last bytes (draft, section 3)."""
+        """Sync, set mode and times, and close; all of it goes right behind the last bytes (draft, section 3).
+
+        In this order, for a sync of a large file takes long: where it is cut then, the file is still ours alone, and a
+        later try may go on with it.
+        """
         send = self._requests.send
-        last = [send(Kind.FSETSTAT, self._head + attributes.pack())]
+        last = []
         if sync and self._can_sync:
             last.append(send(Kind.EXTENDED, pack_string(b"fsync@openssh.com") + self._head))
+        last.append(send(Kind.FSETSTAT, self._head + attributes.pack()))
         last.append(send(Kind.CLOSE, self._head))
         self._open = False
         try:

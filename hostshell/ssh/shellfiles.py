@@ -173,10 +173,10 @@ class ShellFiles:
         """Set mode and times on a path."""
         self.dress(path, attributes)
 
-    def dress(self, path: bytes, attributes: Attributes, more: bytes = b"") -> None:
-        """Set what ``attributes`` holds, then do ``more``: one round trip for all."""
+    def dress(self, path: bytes, attributes: Attributes, first: bytes = b"") -> None:
+        """Do ``first``, then set what ``attributes`` holds: one round trip for all."""
         target = word(path)
-        script = b"set -e\n"
+        script = b"set -e\n" + first
         if attributes.mode is not None:
             script += b"chmod -- %04o %s\n" % (stat.S_IMODE(attributes.mode), target)
         if attributes.mtime is not None:
@@ -184,7 +184,7 @@ class ShellFiles:
             # a touch that knows no -a and -m sets both: the time of the content is the one that counts
             script += b"export TZ=UTC0\ntouch -a -t %s -- %s 2>/dev/null || :\n" % (read, target)
             script += b"touch -m -t %s -- %s 2>/dev/null || touch -t %s -- %s\n" % (written, target, written, target)
-        self.done(script + more)
+        self.done(script)
 
     async def mkdir(self, path: bytes, mode: int | None = None) -> None:
         """Make a directory."""
@@ -299,7 +299,7 @@ class ShellUpload:
             digest = re.search(rb"\b[0-9a-f]{64}\b", hashed.output)
             if digest is not None and not hashed.status and digest[0].decode() != self._hash.hexdigest():
                 raise SftpError(FAILURE, "what arrived is not what was sent")
-        self._files.dress(self._path, attributes, b"sync -- %s 2>/dev/null || sync" % target if sync else b"")
+        self._files.dress(self._path, attributes, b"sync -- %s 2>/dev/null || sync\n" % target if sync else b"")
 
     def abandon(self) -> None:
         """Nothing is open between the verbs."""

@@ -138,7 +138,8 @@ def test_writes_answered_in_any_order_make_the_file(seed: int) -> None:
     send(server, CONTENT, len(CONTENT), moved=moved.append)
     assert bytes(server.content) == CONTENT
     assert sum(moved) == len(CONTENT)
-    assert server.asked[-3:] == [Kind.FSETSTAT, Kind.EXTENDED, Kind.CLOSE]
+    # a copy that is cut in a long sync leaves a file that is ours alone still
+    assert server.asked[-3:] == [Kind.EXTENDED, Kind.FSETSTAT, Kind.CLOSE]
 
 
 def test_a_file_is_written_on_from_where_it_ended() -> None:
