@@ -224,6 +224,13 @@ def shown(path: bytes) -> str:
     return clean(decode(path[:MAX_SHOWN])) + "…"
 
 
+def typed(path: bytes) -> str:
+    """A path on the host as a person types it: relative ones begin at the login's home."""
+    if path == b".":
+        return "~/"
+    return "~/" + shown(path[2:]) if path.startswith(b"./") else shown(path)
+
+
 def local_reason(error: OSError) -> str:
     """Why something failed on this machine, in words."""
     match error.errno:
@@ -257,7 +264,7 @@ def refused_write(error: SftpError, directory: bytes, disk: FileSystem | None, n
 
     Version 3 says "Failure" for a full disk, a quota and a read-only file system alike; ``disk`` helps to tell which.
     """
-    where = shown(directory)
+    where = typed(directory)
     if error.missing:
         return Refused(f"no such directory on the host: {where}", "--parents makes it")
     if error.code == PERMISSION_DENIED:

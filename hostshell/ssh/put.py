@@ -18,7 +18,7 @@ from hostshell.ssh import comparing, localdigests
 from hostshell.ssh.abreast import Abreast
 from hostshell.ssh.crew import Crew
 from hostshell.ssh.partials import Claims
-from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, shown
+from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, typed
 from hostshell.ssh.remotefiles import RemoteFiles, SftpGone
 from hostshell.ssh.sending import Item, Sender, times_of
 from hostshell.ssh.sftpwire import Attributes, SftpError
@@ -137,9 +137,8 @@ class Putting:
         into = paths.names_directory(remote)
         if several and not into:
             if there != "directory":
-                raise Refused(
-                    f"several sources need a directory, and {remote} is none on the host", f"{remote}/ is one"
-                )
+                hint = "" if found is not None else f"{remote}/ with --parents makes one"
+                raise Refused(f"several sources need a directory, and {remote} is none on the host", hint)
             remote += "/"
         target = paths.remote_destination(remote, name, is_directory, there)
         if found is None:
@@ -147,7 +146,7 @@ class Putting:
             if self._task.parents:
                 await self._make(above)
             elif (into or is_directory) and not await self._is_directory(above):
-                raise Refused(f"no such directory on the host: {shown(above)}", "--parents makes it")
+                raise Refused(f"no such directory on the host: {typed(above)}", "--parents makes it")
         return target
 
     async def _is_directory(self, path: bytes) -> bool:
@@ -165,7 +164,7 @@ class Putting:
                 found = await self._files.stat(path)
                 if found is not None:
                     if not found.is_directory:
-                        raise Refused(f"not a directory on the host: {shown(path)}")
+                        raise Refused(f"not a directory on the host: {typed(path)}")
                     break
                 missing.append(path)
                 above = paths.split(path)[0]
@@ -184,7 +183,7 @@ class Putting:
                 else:
                     self._made.append(path)
         except SftpError as error:
-            raise Refused(f"cannot make the directory {shown(path)} on the host: {remote_reason(error)}") from None
+            raise Refused(f"cannot make the directory {typed(path)} on the host: {remote_reason(error)}") from None
 
     async def _take_back(self) -> None:
         """Remove the directories that were made for a copy that did not come about."""

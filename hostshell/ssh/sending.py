@@ -16,7 +16,7 @@ from hostshell.core import paths
 from hostshell.core.model import Put
 from hostshell.ssh.beginning import Beginner, Begun, temporary_name
 from hostshell.ssh.partials import Claims
-from hostshell.ssh.plan import Ledger, Refused, local_reason, refused_write, remote_reason, shown
+from hostshell.ssh.plan import Ledger, Refused, local_reason, refused_write, remote_reason, typed
 from hostshell.ssh.remotefiles import FileShrank, RemoteFiles, SftpGone, SftpStopped, Upload
 from hostshell.ssh.sftpwire import PERMISSION_DENIED, Attributes, SftpError
 
@@ -150,14 +150,14 @@ class Sender:
                 # not tidied up: a `..` after a directory that is itself a link means what the host's kernel says
                 text = await self._files.readlink(path)
             except SftpError as error:
-                raise Refused(f"cannot look at {shown(path)} on the host: {remote_reason(error)}") from None
+                raise Refused(f"cannot look at {typed(path)} on the host: {remote_reason(error)}") from None
             path = text if text.startswith(b"/") else paths.join(paths.split(path)[0], text)
         else:
             raise Refused("a circle of symlinks stands there on the host")
         if found is not None and found.is_directory:
-            raise Refused(f"{shown(path)} is a directory on the host")
+            raise Refused(f"{typed(path)} is a directory on the host")
         if found is not None and found.is_special:
-            raise Refused(f"{shown(path)} is a device, a FIFO or a socket on the host")
+            raise Refused(f"{typed(path)} is a device, a FIFO or a socket on the host")
         return path, found
 
     # --- writing ---
@@ -216,7 +216,7 @@ class Sender:
             try:
                 await self._files.keep(target, kept)
             except SftpError as error:
-                raise Refused(f"the old file cannot be kept as {shown(kept)}: {remote_reason(error)}") from None
+                raise Refused(f"the old file cannot be kept as {typed(kept)}: {remote_reason(error)}") from None
         try:
             await self._files.replace(temporary, target)
         except SftpError as error:
@@ -224,7 +224,7 @@ class Sender:
                 await self._put_back(kept, target)
             if error.code == PERMISSION_DENIED:
                 # a file could be made there, so it is the old one that may not go: a sticky directory such as /tmp
-                what = f"no permission to replace {shown(target)} on the host"
+                what = f"no permission to replace {typed(target)} on the host"
                 raise Refused(what, error.text or "it belongs to somebody else there") from None
             raise await self._cannot_write(error, directory, item.info.st_size) from None
 
@@ -235,7 +235,7 @@ class Sender:
             else:
                 await self._files.remove(kept)
         except SftpError:
-            self._ledger.note(f"the old file is at {shown(kept)}")
+            self._ledger.note(f"the old file is at {typed(kept)}")
 
     async def _dress(self, upload: Upload, item: Item) -> Attributes:
         """Give the file its old owner, where that is permitted; the mode and times that come after it."""

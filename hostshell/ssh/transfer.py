@@ -15,7 +15,7 @@ from hostshell.core.errors import UsageError
 from hostshell.core.model import Get, Put
 from hostshell.ssh.get import Getting
 from hostshell.ssh.partials import Claims, pattern
-from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, shown
+from hostshell.ssh.plan import NAMED, Copied, CopyStopped, Ledger, Refused, Reporter, TransferError, typed
 from hostshell.ssh.put import Putting
 from hostshell.ssh.recoded import Recoded
 from hostshell.ssh.remotefiles import NoSftp, RemoteFiles, SftpGone, SftpStopped
@@ -138,5 +138,4 @@ def _some(names: Sequence[bytes]) -> str:
 
 def _plain(path: bytes) -> str:
     """A path as a person types it; without the hash in a partial's name all hosts say the same."""
-    path = pattern(path)
-    return "~/" + shown(path[2:]) if path.startswith(b"./") else shown(path)
+    return typed(pattern(path))

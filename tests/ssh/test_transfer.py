@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.core.model import Put
+from hostshell.ssh import transfer
+from hostshell.ssh.plan import typed
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
 from tests.ssh.trees import make_tree, mode, names, picture
@@ -86,6 +89,20 @@ def test_a_missing_directory_is_an_error_unless_parents(copier: Copier, remote: 
     assert names(copier.there) == []
     copier.put(source, remote, parents=True)
     assert (copier.there / remote / (source if remote.endswith("/") else "")).exists()
+
+
+@pytest.mark.parametrize(
+    ("remote", "shown"), [("~/no/", "~/no"), ("~/no/name", "~/no"), ("no/name", "no"), ("~/a b/", "~/a b")]
+)
+def test_a_path_below_home_is_shown_as_it_is_typed(copier: Copier, remote: str, shown: str) -> None:
+    (copier.here / "src").write_text("content")
+    task = Put(str(copier.here / "src"), remote)
+    with pytest.raises(TransferError, match=f"no such directory on the host: {shown}$"):
+        transfer.put(copier.transport, task, "h1", report=lambda *_: None, stopped=lambda: False)
+
+
+def test_the_home_directory_is_called_so() -> None:
+    assert [typed(path) for path in (b".", b"./x", b"x/y", b"/x")] == ["~/", "~/x", "x/y", "/x"]
 
 
 def test_directories_made_for_a_copy_that_fails_are_taken_back(copier: Copier) -> None:

@@ -339,8 +339,9 @@ def test_several_sources_go_into_one_directory(copier: Copier) -> None:
         (copier.here / name).write_text(name)
     make_tree(copier.here / "tree")
     also = (str(copier.here / "b"), str(copier.here / "tree"))
-    with pytest.raises(TransferError, match="several sources need a directory"):
+    with pytest.raises(TransferError, match="several sources need a directory") as caught:
         copier.put("a", "new", also=also)
+    assert caught.value.hint == f"{copier.there}/new/ with --parents makes one"
     copier.put("a", "new/", parents=True, also=also)
     assert names(copier.there / "new") == ["a", "b", "tree"]
     copier.put("a", "new", also=also)
