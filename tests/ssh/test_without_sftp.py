@@ -13,6 +13,8 @@ import paramiko
 import pytest
 from hypothesis import given
 
+from hostshell.ssh import plan
+from hostshell.ssh.partials import LEAST
 from hostshell.ssh.remoteshell import Said
 from hostshell.ssh.sftpwire import FAILURE, NO_SUCH_FILE, PERMISSION_DENIED
 from hostshell.ssh.shellwords import from_ls, from_stat, refused
@@ -247,6 +249,22 @@ def test_a_stop_leaves_nothing_but_the_partial_that_it_names(copier: Copier) -> 
     (left,) = names(copier.there)
     assert str(caught.value) == f"stopped; the same copy again goes on from {copier.there}/{general(left)} on the host"
     assert copier.transport.is_active()
+
+
+def test_a_stopped_copy_goes_on_by_the_tools_that_are_there(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan, "INTERVAL", 0.0)
+    data = os.urandom(24_000_003)
+    (copier.here / "big").write_bytes(data)
+    for copy, arrived in ((copier.put, copier.there / "big"), (copier.get, copier.here / "out/h1/big")):
+        copier.stopped = lambda: bool(copier.reports) and copier.reports[-1][1] > len(data) // 2
+        with pytest.raises(CopyStopped, match="the same copy again goes on from"):
+            copy("big", "big") if copy == copier.put else copy("big")
+        copier.stopped = lambda: False
+        copied = copy("big", "big", verify=True) if copy == copier.put else copy("big", verify=True)
+        assert copied.saved >= LEAST
+        assert copied.saved + copied.bytes == len(data)
+        assert arrived.read_bytes() == data
+        assert names(arrived.parent) == ["big"]
 
 
 def test_a_dry_run_changes_nothing_and_verify_and_sync_are_content(copier: Copier) -> None:
