@@ -15,6 +15,7 @@ import paramiko
 import pytest
 
 from hostshell.ssh import exchange
+from hostshell.ssh.partials import LEAST, Claims
 from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
@@ -392,3 +393,32 @@ def test_a_real_disk_that_takes_no_more_is_recognised(
         copier.put("src", "name")
     assert names(copier.there) == ["name"]
     assert (copier.there / "name").read_text() == "old"
+
+
+@pytest.mark.parametrize("tiny_disk", ["full"], indirect=True)
+def test_a_disk_that_is_full_keeps_nothing_of_a_copy_that_went_on(
+    tiny_disk: tuple[Path, str] | None, copier: Copier
+) -> None:
+    if tiny_disk is None:
+        pytest.skip("nobody lets us mount a small disk here: a resumed copy that fills one is not tested")
+    copier.there = tiny_disk[0]
+    subprocess.run(["mount", "-o", "remount,size=4m", copier.there.parent], check=True)
+    (copier.here / "src").write_bytes(os.urandom(8 * LEAST))
+    info = (copier.here / "src").stat()
+    claim = Claims(copier.partials, copier.host).claim(
+        os.fsencode(copier.here / "src"),
+        os.fsencode(copier.there / "name"),
+        (info.st_dev, info.st_ino, info.st_size, info.st_mtime_ns),
+    )
+    assert claim is not None
+    partial = Path(os.fsdecode(claim.path))
+    partial.write_bytes((copier.here / "src").read_bytes()[: 2 * LEAST])
+    partial.chmod(0o600)
+    copier.give(partial)
+    claim.settle(left=True)
+    with pytest.raises(TransferError, match=tiny_disk[1]):
+        copier.put("src", "name")
+    assert copier.reports[0][1] > 2 * LEAST, "it went on"
+    assert names(copier.there) == ["name"]
+    assert (copier.there / "name").read_text() == "old"
+    assert everything(copier.partials) == []
