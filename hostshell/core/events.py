@@ -101,13 +101,17 @@ class Block(Event):
 
 @dataclass(frozen=True, slots=True)
 class Progress(Event):
-    """A copy moves: ``bytes`` of ``total`` are done for this host, ``path`` is the file under way."""
+    """A copy moves: ``bytes`` of ``total`` are done for this host, ``path`` is the file under way.
+
+    ``saved`` of these ``bytes`` were there already.
+    """
 
     job: int
     host: str
     path: str
     bytes: int
     total: int
+    saved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

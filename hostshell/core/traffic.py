@@ -29,6 +29,7 @@ class Moved:
     path: str
     bytes: int
     total: int
+    saved: int = 0
 
 
 @dataclass(frozen=True, slots=True)

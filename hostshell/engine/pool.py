@@ -334,10 +334,10 @@ class Pool:
                     host = self._scheduler.host_of(turn)
                     if host is not None:
                         news.append(Chunk(host, stream, data))
-                case Moved(turn, path, done, total):
+                case Moved(turn, path, done, total, saved):
                     host = self._scheduler.host_of(turn)
                     if host is not None and self._job is not None:
-                        news.append(Progress(self._job.number, host, path, done, total))
+                        news.append(Progress(self._job.number, host, path, done, total, saved))
                 case Surveyed() | Glancing() | Glanced():
                     self._asking.take(number, item)
                 case Stepped(turn, step):

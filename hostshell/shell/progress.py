@@ -56,6 +56,7 @@ class ProgressLine:
         self._drawn = 0.0
         self._flow = Flow(now)
         self._bytes: dict[str, tuple[int, int]] = {}
+        self._moved: dict[str, int] = {}  # without what was there already: that says nothing of the line's speed
         self._path = ""
         self._bars = {host: _Bar(host, now) for host in hosts} if self._hosts <= MOST_BARS else {}
 
@@ -64,7 +65,8 @@ class ProgressLine:
         now = self._clock()
         self._bytes[event.host] = (event.bytes, event.total)
         self._path = event.path
-        self._flow.add(now, sum(done for done, _ in self._bytes.values()))
+        self._moved[event.host] = event.bytes - event.saved
+        self._flow.add(now, sum(self._moved.values()))
         bar = self._bars.get(event.host)
         if bar is not None:
             bar.moved(event, now)
@@ -125,7 +127,7 @@ class _Bar:
     def moved(self, event: Progress, now: float) -> None:
         """Its copy has moved on."""
         self._last = event
-        self._flow.add(now, event.bytes)
+        self._flow.add(now, event.bytes - event.saved)
 
     def text(self, now: float, names: int) -> str:
         """``web01 [########............]  40%, 12.0 MB, 3.1 MB/s  NAME``; the host's name in so many columns."""

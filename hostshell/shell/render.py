@@ -199,6 +199,7 @@ def as_dict(event: Event) -> dict[str, Any]:
                 "path": event.path,
                 "bytes": event.bytes,
                 "total": event.total,
+                "saved": event.saved,
             }
         case Examined():
             step = event.step

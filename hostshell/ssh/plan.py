@@ -21,7 +21,7 @@ NAMED = 5  # how many names a sentence holds
 MAX_DEPTH = 200  # directories within directories; a server could go on for ever
 MAX_SHOWN = 4096  # bytes of a path in a sentence; no system takes a longer one
 
-Reporter = Callable[[str, int, int], None]
+Reporter = Callable[[str, int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ class Ledger:
 
     def _say(self) -> None:
         done = self._bytes + self._saved
-        self._report(self._path, done, max(self.total, done))
+        self._report(self._path, done, max(self.total, done), self._saved)
 
 
 class _Names:

@@ -98,7 +98,7 @@ def scene() -> Iterator[Path]:
 
 def get(server: Server, root: Path, remote: str = "tree", *, preserve: bool = False) -> str:
     """The sentence of a download that failed, or "" """
-    reports: list[tuple[str, int, int]] = []
+    reports: list[tuple[str, int, int, int]] = []
     task = Get(remote, f"{root}/out/h1/", preserve=preserve)
     try:
         copied = transfer.get(
@@ -111,7 +111,7 @@ def get(server: Server, root: Path, remote: str = "tree", *, preserve: bool = Fa
         sentences = [*copied.notes]
     except transfer.TransferError as error:
         sentences = [error.message, error.hint]
-    for sentence in [*sentences, *(path for path, _, _ in reports)]:
+    for sentence in [*sentences, *(path for path, *_ in reports)]:
         assert sentence == clean(sentence)
         assert len(sentence) < 30_000
     return sentences[0] if sentences else ""

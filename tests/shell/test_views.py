@@ -188,6 +188,17 @@ def test_with_few_hosts_each_has_a_bar_above_the_sum() -> None:
     assert line.rows(79, 24)[:-1] == [waits.replace("a    ", "a")]
 
 
+def test_what_was_there_already_counts_as_done_and_not_for_the_rate() -> None:
+    now = [0.0]
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a",), clock=lambda: now[0])
+    now[0] = 2.0
+    line.moved(Progress(1, "a", "x", 60_000_000, 100_000_000, saved=40_000_000))
+    assert line.rows(79, 24) == [
+        "a [############........]  60%, 60.0 MB, 10.0 MB/s  x",
+        "60.0 MB of 100.0 MB, 60%, 10.0 MB/s, 4.00 s left, 0 of 1 hosts",
+    ]
+
+
 def test_many_hosts_have_the_sum_alone() -> None:
     line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "b", "c", "d", "e"))
     line.moved(Progress(1, "a", "x", 1, 2))

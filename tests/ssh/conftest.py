@@ -31,6 +31,7 @@ class Copier:
     host: str = "h1"
     stopped: Callable[[], bool] = lambda: False
     reports: list[tuple[str, int, int]] = field(default_factory=list)
+    saved: list[int] = field(default_factory=list)  # with each report
 
     @property
     def partials(self) -> Path:
@@ -40,6 +41,7 @@ class Copier:
     def put(self, local: Path | str, remote: Path | str, *, parents: bool = False, **more: Any) -> transfer.Copied:
         """`transfer.put`; a relative remote text is below ``there``. ``more`` are further fields of `Put`."""
         self.reports.clear()
+        self.saved.clear()
         task = Put(os.path.join(self.here, local), self.remote(remote), parents, **more)
         return transfer.put(
             self.transport, task, self.host, report=self._report, stopped=self.stopped, partials=self.partials
@@ -48,6 +50,7 @@ class Copier:
     def get(self, remote: Path | str, local: str = "out/", *, expect: str = "", **more: Any) -> transfer.Copied:
         """`transfer.get`; relative texts are below ``there`` and ``here``. ``expect``: how it must fail."""
         self.reports.clear()
+        self.saved.clear()
         layout = local_layout(f"{self.here}/{local}").replace("{host}", self.host)
         task = Get(self.remote(remote), layout, **more)
         if expect:
@@ -67,8 +70,9 @@ class Copier:
         for below in [path, *path.rglob("*")]:
             os.chown(below, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
-    def _report(self, path: str, done: int, total: int) -> None:
+    def _report(self, path: str, done: int, total: int, saved: int) -> None:
         self.reports.append((path, done, total))
+        self.saved.append(saved)
 
 
 def connect(address: str, port: int, user: str, key: Path) -> paramiko.Transport:

@@ -120,6 +120,18 @@ def test_a_put_that_was_cut_goes_on_where_it_stopped(far: Far, percent: int) -> 
     assert again.reports[-1][1:] == (LARGE, LARGE)
 
 
+def test_progress_tells_what_was_there_apart(far: Far) -> None:
+    """Or the line would seem to be as fast as what nobody sent."""
+    far.cut_put()
+    again = far.connect()
+    copied = again.put("src", "name")
+    assert again.saved[0] == again.saved[-1] == copied.saved > 0
+    far.cut_get()
+    again = far.connect()
+    copied = again.get("name")
+    assert again.saved[0] == again.saved[-1] == copied.saved > 0
+
+
 def test_a_put_that_is_cut_again_and_again_comes_to_its_end(far: Far) -> None:
     far.cut_put(up=LARGE // 5, size=LARGE)
     for _ in range(2):
