@@ -184,6 +184,13 @@ class Repl:
                 self._pasted.extend(rest)
                 event.current_buffer.validate_and_handle()
 
+        @keys.add(Keys.SIGINT)
+        def interrupt(event: KeyPressEvent) -> None:
+            """As the library does, which fails where a second signal comes while the line is being given up already."""
+            future = event.app.future
+            if future is not None and not future.done():
+                event.app.exit(exception=KeyboardInterrupt(), style="class:aborting")
+
         return keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import re
@@ -14,6 +15,7 @@ from typing import Any
 import pyte
 import pytest
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.application.current import set_app
 from prompt_toolkit.data_structures import Size
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.input import create_pipe_input
@@ -154,6 +156,23 @@ def screen_of(session: Session, *lines: str) -> str:
         screen = Screen(io.StringIO(), io.StringIO(), environ={})
         Repl(session, screen, input=pipe, output=output, history=InMemoryHistory()).loop()
     return _CONTROL.sub("", drawn.getvalue())
+
+
+# --- signals ---
+
+
+def test_an_interrupt_that_comes_when_the_line_is_over_does_no_harm(session: Session) -> None:
+    """The library hands it on later than it came; what it then raised would be printed by the event loop."""
+    with create_pipe_input() as pipe, create_app_session(input=pipe, output=DummyOutput()):
+        screen = Screen(io.StringIO(), io.StringIO(), environ={})
+        app = Repl(session, screen, input=pipe, output=DummyOutput(), history=InMemoryHistory())._prompt.app
+
+        async def late() -> None:
+            with set_app(app):
+                app.key_processor.send_sigint()
+            app.key_processor.send_sigint()
+
+        asyncio.run(late())
 
 
 # --- lines ---
