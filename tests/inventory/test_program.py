@@ -107,6 +107,18 @@ def test_a_stranger_s_program_in_a_folder_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("holds", ["", ">/dev/null 2>&1"], ids=["holding-its-output", "apart"])
+def test_what_a_program_leaves_running_ends_with_it(tmp_path: Path, holds: str) -> None:
+    pid = tmp_path / "pid"
+    path = script(tmp_path, f"""sleep 600 {holds} & echo $! > {pid}; echo '{{"a": ["h1"]}}'""")
+    if holds:
+        program.run(read_file(path), patience=20)
+    else:
+        with pytest.raises(InventoryError):
+            program.run(read_file(path), patience=0.5)
+    assert ended(lambda: {number for number in [int(pid.read_text())] if _runs(number)})
+
+
 def test_a_plugin_in_a_folder_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     (tmp_path / "aws_ec2.yml").write_text("plugin: aws_ec2\n")
     (tmp_path / "hosts").write_text("h1\n")
