@@ -206,7 +206,10 @@ class RemoteShell:
 
         The output begins with what `mark` gives once the script has begun: what comes before is the login shell's.
         """
-        stream = Stream(self._connection, self._watch)
+        try:
+            stream = Stream(self._connection, self._watch)
+        except LinkLost as error:  # not as at the beginning: a copy is under way, and is not begun a second time
+            raise SftpGone(str(error)) from None
         try:
             stream.script(b"printf '\\000%s\\000'\n" % self._mark + script)
         except BaseException:

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given
 
 from hostshell.ssh import plan
+from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.partials import LEAST
-from hostshell.ssh.remoteshell import Said
+from hostshell.ssh.remotefiles import SftpGone
+from hostshell.ssh.remoteshell import RemoteShell, Said
 from hostshell.ssh.sftpwire import FAILURE, NO_SUCH_FILE, PERMISSION_DENIED
 from hostshell.ssh.shellwords import from_ls, from_stat, refused
 from hostshell.ssh.transfer import CopyStopped, TransferError
@@ -325,3 +327,22 @@ def test_what_tools_say_is_understood_whoever_made_them() -> None:
         assert refused(Said(1, text)).code == code
     assert refused(Said(1, b"cat: write error: No space left on device")).text == "No space left on device"
     assert refused(Said(9, b"")).text == "exit code 9"
+
+
+def test_a_link_that_ends_in_the_middle_of_a_copy_is_no_reason_to_begin_it_again(transport: paramiko.Transport) -> None:
+    class Dying:
+        alive = True
+
+        def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
+            if not self.alive:
+                raise LinkLost("the link ended", started=False)  # as our sessions do; it has a turn begun anew
+            return transport.open_session(window_size=window_size, timeout=timeout)
+
+    connection = Dying()
+    shell = RemoteShell(connection, lambda: False)
+    connection.alive = False
+    with pytest.raises(SftpGone, match="the link ended"):
+        shell.open(b"cat")
+    shell.close()
+    with pytest.raises(LinkLost):
+        RemoteShell(connection, lambda: False)
