@@ -166,14 +166,22 @@ class Examination:
 
     def _sftp(self) -> Failure | None:
         with self._trace.step("sftp") as step:
+            own = Stopper()
+            alarm = DEADLINES.set(time.monotonic() + self._patience, own.stop)
             try:
-                sftp = Sftp.over(self._connection.sessions, self._stopped)
+                with self._stopped.calling(own.stop):
+                    sftp = Sftp.over(self._connection.sessions, own)
             except SftpStopped:
-                raise TurnStopped from None
+                if self._stopped():
+                    raise TurnStopped from None
+                what = f"SFTP did not start within {self._patience:g} s"
+                return _failed(step, Failure("transfer", what, "does the program of its `Subsystem sftp` line hang?"))
             except SftpGone as gone:
                 return _failed(step, Failure("transfer", clean(gone.message), gone.hint or "copies need SFTP"))
             except SftpError:
                 return _failed(step, Failure("transfer", "the host broke the SFTP protocol"))
+            finally:
+                alarm.drop()
             step.say(extensions=tuple(clean(name.decode("utf-8", "replace")) for name in sftp.extensions))
             sftp.close()
         return None

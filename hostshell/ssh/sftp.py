@@ -17,7 +17,7 @@ import paramiko
 
 from hostshell.core.clean import clean, decode
 from hostshell.ssh import digests
-from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
+from hostshell.ssh.exchange import MAX_PACKET, PATIENCE, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
 from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone
@@ -38,6 +38,7 @@ from hostshell.ssh.sftpwire import (
     SftpError,
     pack_string,
 )
+from hostshell.ssh.transport import send_subsystem
 
 MAX_ENTRIES = 300_000  # names in one directory: they are kept in memory while it is copied
 MAX_NAMES = 64 * 1024 * 1024  # bytes of those names together
@@ -71,7 +72,8 @@ class Sftp(Exchange):
     def over(cls, connection: OpensSessions, stopped: Callable[[], bool]) -> Sftp:
         """Start SFTP in a session of ``connection``.
 
-        Raises `LinkLost` (not started) where the connection was dead, `SftpGone` where the server has no SFTP.
+        Raises `LinkLost` (not started) where the connection was dead, `SftpGone` where the server has no SFTP, and
+        `SftpStopped`.
         """
         try:
             channel = connection.open_session(window_size=WINDOW, timeout=60)
@@ -84,8 +86,8 @@ class Sftp(Exchange):
         sftp = cls(channel, stopped)
         sftp._sessions = connection
         try:
-            channel.invoke_subsystem("sftp")
             channel.settimeout(POLL)
+            sftp._ask()
             sftp._greet()
         except (paramiko.SSHException, OSError, EOFError) as error:
             sftp.close()
@@ -101,6 +103,17 @@ class Sftp(Exchange):
         """End the session; what the server has been sent it still carries out."""
         with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
             self._channel.close()
+
+    def _ask(self) -> None:
+        """Have SFTP started. paramiko's call waits for the answer for ever, whatever we are told meanwhile."""
+        send_subsystem(self._channel, "sftp")
+        until = time.monotonic() + PATIENCE
+        while not self._channel.event.wait(POLL):
+            self.heed()
+            if time.monotonic() > until:
+                raise SftpGone(f"the host has not answered the request for SFTP for {PATIENCE:.0f} s")
+        if self._channel.closed or not self._channel.event_ready:
+            raise paramiko.SSHException("refused")
 
     def _greet(self) -> None:
         """Exchange versions, and learn the server's limits."""

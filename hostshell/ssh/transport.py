@@ -266,6 +266,15 @@ def send_shell(channel: paramiko.Channel) -> None:
     _send(channel, message)
 
 
+def send_subsystem(channel: paramiko.Channel, name: str) -> None:
+    """Ask the server for a subsystem (RFC 4254, section 6.5) without waiting for its answer, as `send_exec`."""
+    message = _request(channel, "subsystem", True)
+    message.add_string(name)
+    channel.event.clear()
+    channel.event_ready = False
+    _send(channel, message)
+
+
 def send_pty(channel: paramiko.Channel, term: str, rows: int, columns: int, modes: bytes) -> None:
     """Ask for a terminal (RFC 4254, section 6.2) without waiting for the answer, as `send_exec`.
 

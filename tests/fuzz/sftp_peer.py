@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import random
 import struct
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -197,6 +198,11 @@ class Line:
     def is_alive(self) -> bool:
         return True
 
+    def _send_user_message(self, message: paramiko.Message) -> None:
+        assert message.asbytes().endswith(text(b"sftp"))
+        self._channel.event_ready = True  # it has it
+        self._channel.event.set()
+
 
 class Wire:
     """A channel to ``server``. Answers wait until they are read, in an order of chance; then the channel ends.
@@ -207,6 +213,9 @@ class Wire:
     def __init__(self, server: Server | None, *, unasked: bytes = b"", piece: int = 1 << 20) -> None:
         self.eof_received = True  # so that nobody waits for it: the link is alive, the channel has ended
         self.closed = False
+        self.remote_chanid = 0
+        self.event = threading.Event()
+        self.event_ready = False
         self._server = server
         self._in = bytearray()
         self._answers: list[bytes] = []
@@ -234,9 +243,6 @@ class Wire:
 
     def get_transport(self) -> Line:
         return Line(self)
-
-    def invoke_subsystem(self, name: str) -> None:
-        assert name == "sftp"
 
     def settimeout(self, seconds: float) -> None:
         """Nothing here ever waits."""

@@ -63,6 +63,10 @@ class Rude(Faulty):
         self.spawn(lambda: _end(channel))
         return True
 
+    def at_subsystem(self) -> bool:
+        """Whether SFTP is started."""
+        return False
+
     def spawn(self, body: Callable[[], None]) -> None:
         """Do something later than the answer that is under way."""
         threading.Thread(target=_quietly(body), daemon=True).start()
@@ -79,6 +83,13 @@ class NeverAnswers(Rude):
     """Opens a session, and never answers the request to run a command."""
 
     def at_exec(self, transport: paramiko.Transport, channel: paramiko.Channel, link: socket.socket) -> bool:
+        return not self.ended.wait()
+
+
+class NeverStartsSftp(Rude):
+    """Opens sessions, and never answers the request for SFTP."""
+
+    def at_subsystem(self) -> bool:
         return not self.ended.wait()
 
 
@@ -241,6 +252,9 @@ class _Server(paramiko.ServerInterface):
 
     def check_channel_request(self, kind: str, chanid: int) -> int:
         return paramiko.OPEN_SUCCEEDED if self._rude.at_open() else paramiko.OPEN_FAILED_ADMINISTRATIVELY_PROHIBITED
+
+    def check_channel_subsystem_request(self, channel: paramiko.Channel, name: str) -> bool:
+        return self._rude.at_subsystem()
 
     def check_channel_pty_request(self, *_about: object) -> bool:
         return True

@@ -369,6 +369,13 @@ def test_no_sftp_subsystem(tmp_path: Path, clean_home: Path, accounts: list[Acco
     assert "Subsystem sftp" in found.error.hint
 
 
+def test_an_sftp_server_that_hangs(tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key) -> None:
+    with own_sshd(tmp_path, accounts[0], client_key, Subsystem="sftp /bin/sleep 600") as server:
+        found = look(tmp_path, host_section("h1", server, accounts[0], client_key), server.known_hosts_line)
+    assert (found.last.name, found.finished.status, found.error.kind) == ("sftp", "failed", "transfer")
+    assert found.error.message.startswith("SFTP did not start within ")
+
+
 def with_sudo(folder: Path, says: str) -> str:
     """A ForceCommand under which ``sudo`` is a stand-in that says and does this."""
     sudo = folder / "bin" / "sudo"

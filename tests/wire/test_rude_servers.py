@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.events import Event
-from hostshell.core.model import Connect, Run, Task, Terminal
+from hostshell.core.model import Connect, Get, Run, Task, Terminal
 from hostshell.core.turns import Note
 from hostshell.session import Session
 from tests.support.accounts import Account
@@ -27,6 +27,7 @@ from tests.support.rude import (
     ManyQuestions,
     NeverAnswers,
     NeverOpens,
+    NeverStartsSftp,
     RefusesCommands,
     Rude,
     SaysGoodbye,
@@ -90,6 +91,18 @@ def test_a_server_that_breaks_the_protocol_costs_itself_alone(
     assert (bad.status, found.kind("bad")) == (status, kind)
     assert bad.error is not None
     assert sentence in bad.error.message
+
+
+def test_a_copy_to_a_server_that_never_answers_can_be_stopped_and_costs_the_connection_nothing(
+    tmp_path: Path, clean_home: Path
+) -> None:
+    with NeverStartsSftp() as rude:
+        section = f"[host:bad]\naddress = {rude.address}\nport = {rude.port}\nuser = u\npassword = {PASSWORD}\n"
+        known = write_known_hosts(tmp_path, rude.known_hosts_line())
+        with Session(write_inventory(tmp_path, section), known_hosts=known) as session:
+            found = collect(session.stream(session.job(Get("x", str(tmp_path)), ["bad"], label="x", timeout=0.5)))
+            assert found.status() == {"bad": "timeout"}
+            assert [one.host for one in session.connections()] == ["bad"]
 
 
 def test_the_servers_own_manners_are_no_fault(tmp_path: Path, clean_home: Path, sshd: Sshd, good: str) -> None:
