@@ -5,6 +5,7 @@ Must not know sessions or how files travel.
 
 from __future__ import annotations
 
+import errno
 import glob
 import os
 from collections.abc import Sequence
@@ -18,10 +19,25 @@ from hostshell.core.patterns import is_glob
 
 
 def state_path() -> Path:
-    """``$XDG_STATE_HOME/hostshell``, where what outlives a launch is kept. It need not be there."""
+    """``$XDG_STATE_HOME/hostshell``, where what outlives a launch is kept. It need not be there.
+
+    Raises `OSError` where nothing says what this user's home is, as in a container with a user of its own number.
+    """
     base = os.environ.get("XDG_STATE_HOME") or ""
-    root = Path(base) if base.startswith("/") else Path("~/.local/state").expanduser()
-    return root / "hostshell"
+    if base.startswith("/"):
+        return Path(base, "hostshell")
+    home = os.path.expanduser("~")
+    if not home.startswith("/"):
+        raise FileNotFoundError(errno.ENOENT, "this user has no home directory")
+    return Path(home, ".local/state/hostshell")
+
+
+def partials_path() -> Path | None:
+    """Where it is recorded what cut copies left on hosts; None where nothing can be kept."""
+    try:
+        return state_path() / "partials"
+    except OSError:
+        return None
 
 
 def absolute(task: Task) -> Task:

@@ -20,7 +20,7 @@ from hostshell.engine.checkup import examine
 from hostshell.engine.outbox import Outbox
 from hostshell.engine.running import carry_out, command_ended
 from hostshell.engine.warm import Warm
-from hostshell.localfiles import state_path
+from hostshell.localfiles import partials_path
 from hostshell.ssh import transfer
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.deadlines import DEADLINES
@@ -256,7 +256,7 @@ class Turn:
                 report=report,
                 stopped=self.stopped,
                 encoding=host.encoding,
-                partials=state_path() / "partials",
+                partials=partials_path(),
                 login=f"{host.user}:{host.port}",
             )
         except transfer.CopyStopped as error:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 
 import pytest
 from prompt_toolkit.history import FileHistory
 
+from hostshell.localfiles import partials_path
 from hostshell.shell.history import keeps, open_history
 
 CANARY = "s3cret;#100%"
@@ -109,3 +111,18 @@ def test_where_no_file_can_be_had_the_lines_of_this_session_are_kept_in_memory(
         history.append_string(line)
     assert history.get_strings() == ["hosts"]
     assert blocked.read_bytes() == b""
+
+
+def test_a_user_without_a_home_has_a_history_in_memory_and_no_place_for_partials(
+    clean_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a container's with a user number of its own, of which nothing says where its home is."""
+    monkeypatch.delenv("HOME")
+    monkeypatch.delenv("XDG_STATE_HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", lambda uid: {}[uid])
+    monkeypatch.chdir(tmp_path)
+    history = open_history(no_secrets)
+    history.append_string("hosts")
+    assert history.get_strings() == ["hosts"]
+    assert partials_path() is None
+    assert list(tmp_path.iterdir()) == []
