@@ -242,6 +242,8 @@ def local_reason(error: OSError) -> str:
             return "a symlink or a file is in the way on this machine"
         case errno.EACCES | errno.EPERM:
             return "no permission on this machine"
+        case errno.EMFILE | errno.ENFILE:
+            return "too many files are open on this machine: raise `ulimit -n`, or take fewer hosts at a time with -f"
         case None:
             return str(error)
         case number:

@@ -13,6 +13,7 @@ import pytest
 
 from hostshell.core.events import Planned
 from hostshell.ssh import digests
+from hostshell.ssh.partials import LEAST
 from hostshell.ssh.plan import MAX_DEPTH
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier
@@ -263,6 +264,39 @@ def test_a_tree_deeper_than_few_descriptors_allow_comes_and_goes(copier: Copier)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     assert everything(copier.here / "out/h1/tree") == everything(copier.here / "tree")
     assert len(os.listdir("/dev/fd")) <= used + 2
+
+
+def test_many_large_files_come_and_go_with_few_descriptors(copier: Copier) -> None:
+    import resource
+
+    (copier.here / "tree").mkdir()
+    for number in range(40):
+        (copier.here / "tree" / f"{number:02}").write_bytes(os.urandom(LEAST + number))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/dev/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 40, hard))
+    try:
+        copier.put("tree", "tree")
+        copier.get("tree")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert everything(copier.here / "out/h1/tree") == everything(copier.here / "tree")
+    assert len(os.listdir("/dev/fd")) <= used + 2
+
+
+def test_where_no_file_can_be_opened_any_more_it_is_said_what_to_do(copier: Copier) -> None:
+    import resource
+
+    (copier.here / "src").write_text("content")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    next_one = os.open("/dev/null", os.O_RDONLY)
+    os.close(next_one)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (next_one, hard))
+    try:
+        with pytest.raises(TransferError, match="ulimit -n"):
+            copier.put("src", "name")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_deepest_tree_comes_and_goes_and_of_a_deeper_one_the_rest_is_copied(copier: Copier) -> None:
