@@ -15,7 +15,7 @@ import paramiko
 import pytest
 
 from hostshell.ssh import exchange
-from hostshell.ssh.partials import LEAST, Claims
+from hostshell.ssh.partials import LEAST, Claims, part_name
 from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
@@ -422,3 +422,26 @@ def test_a_disk_that_is_full_keeps_nothing_of_a_copy_that_went_on(
     assert names(copier.there) == ["name"]
     assert (copier.there / "name").read_text() == "old"
     assert everything(copier.partials) == []
+
+
+@pytest.mark.parametrize("went_on", [False, True])
+def test_a_disk_of_this_machine_that_is_full_keeps_the_old_file_and_nothing_else(copier: Copier, went_on: bool) -> None:
+    here = copier.here / "out" / "h1"
+    (copier.there / "name").write_bytes(os.urandom(8 * LEAST))
+    here.mkdir(parents=True)
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", here]).returncode:
+        pytest.skip("nobody lets us mount a small disk here: a get that fills one is not tested")
+    try:
+        (here / "name").write_text("old")
+        if went_on:
+            info = (copier.there / "name").stat()
+            copy = (b"h1", os.fsencode(copier.there / "name"), os.fsencode(here / "name"))
+            partial = here / os.fsdecode(part_name(b"name", copy, (info.st_size, int(info.st_mtime))))
+            partial.write_bytes((copier.there / "name").read_bytes()[: 2 * LEAST])
+            partial.chmod(0o600)
+        copier.get("name", expect="no space left on this machine's disk")
+        assert copier.saved == [] or copier.saved[0] == (2 * LEAST if went_on else 0)
+        assert names(here) == ["name"]
+        assert (here / "name").read_text() == "old"
+    finally:
+        subprocess.run(["umount", here], check=True)
