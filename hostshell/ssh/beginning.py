@@ -24,7 +24,8 @@ from hostshell.ssh.sftpwire import Attributes, SftpError
 class Begun:
     """An upload under way to ``path``. ``start`` bytes were there already; ``before`` is their running SHA-256.
 
-    ``claim``: where a later try may go on with it. ``arrived``: bytes that are known to be there.
+    ``claim``: where a later try may go on with it, unless ``anew``: the same copy again would not. ``arrived``: bytes
+    that are known to be there.
     """
 
     path: bytes
@@ -33,11 +34,12 @@ class Begun:
     start: int = 0
     before: hashlib._Hash | None = None
     arrived: int = 0
+    anew: bool = False
 
     @property
     def worth_keeping(self) -> bool:
         """Whether a later try would go on with it."""
-        return self.claim is not None and self.arrived >= LEAST
+        return self.claim is not None and not self.anew and self.arrived >= LEAST
 
     def settle(self, *, left: bool) -> None:
         """It is over. ``left``: its file may still be there under ``path``."""
@@ -90,6 +92,7 @@ class Beginner:
         if begun is None:  # somebody else's file has that name, and stays
             claim.settle(left=False)
             return await self._create(temporary_name(target))
+        begun.anew = anew
         if begun.start:
             self._ledger.resumed(name, begun.start)
         return begun

@@ -108,7 +108,7 @@ class Receiver:
                 self._ledger.resumed(arrival.name, unfinished.start)
             await download.fetch(unfinished.write, unfinished.start, size, self._ledger.moved)
         except (SftpGone, SftpStopped):
-            if name := unfinished.leave():
+            if not self._task.force and (name := unfinished.leave()):  # with --force the same copy would not go on
                 self.kept.add(paths.join(arrival.folder.path, name))
             raise
 

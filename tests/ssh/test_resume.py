@@ -336,6 +336,20 @@ def test_a_stop_while_a_partial_is_checked_lets_the_files_beside_it_clean_up(
     assert [name for name in names(there) if name.endswith(".part")] == [partial.name]
 
 
+@pytest.mark.parametrize("copy", ["put", "get"])
+def test_with_force_nothing_is_left_for_a_copy_that_would_not_go_on(far: Far, copy: str) -> None:
+    (far.here / "src").write_bytes(os.urandom(SIZE))
+    (far.there / "name").write_bytes(os.urandom(SIZE))
+    copier = far.connect()
+    copier.stopped = lambda: (far.relay.up if copy == "put" else far.relay.down) > SIZE // 2
+    with pytest.raises(CopyStopped) as caught:
+        copier.put("src", "name", force=True) if copy == "put" else copier.get("name", force=True)
+    assert str(caught.value) == ""
+    assert names(far.there) == ["name"]
+    assert list(far.here.rglob("*.part")) == []
+    assert everything(copier.partials) == []
+
+
 def test_a_put_that_is_stopped_at_its_beginning_leaves_nothing(far: Far) -> None:
     (far.here / "src").write_bytes(os.urandom(SIZE))
     copier = far.connect()
