@@ -15,6 +15,7 @@ import paramiko
 from hostshell.ssh import sessions
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.remotefiles import Digests
+from hostshell.ssh.transport import send_exec
 
 WINDOW = 2 * 1024 * 1024  # bytes of the tool's answer that may wait here
 POLL = 0.1  # seconds between two looks at whether to stop
@@ -139,7 +140,7 @@ def _call(
         return None
     try:
         channel.settimeout(POLL)
-        channel.exec_command(command)
+        send_exec(channel, command.encode())  # paramiko's call waits for the answer, for ever; a refusal closes it
         view = memoryview(names)
         while view:
             heed()
