@@ -45,6 +45,7 @@ class _Handler(AuthHandler):
     transport: Transport
     unusable = ""  # why the credential could not be offered
     stopped: Callable[[], bool]
+    encoding: str  # of the host
     _accepted = False  # whether the server has said that it would take the key
 
     def _request_auth(self) -> None:
@@ -108,13 +109,17 @@ class _Handler(AuthHandler):
             self._accepted = True
             self._send_credential()
             return
-        # paramiko reads UTF-8 only, and a question in another encoding would end the connection
-        message.get_text = partial(_readable, message)  # type: ignore[method-assign]  # for this one message
+        # paramiko reads UTF-8 only, as RFC 4256 has it, and a question in another encoding would end the connection
+        message.get_text = partial(_readable, message, self.encoding)  # type: ignore[method-assign]  # for this one message
         super()._parse_userauth_info_request(message)  # type: ignore[misc]  # private
 
 
-def _readable(message: paramiko.Message) -> str:
-    return message.get_binary().decode("utf-8", "replace")
+def _readable(message: paramiko.Message, encoding: str) -> str:
+    text = message.get_binary()
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode(encoding, "replace")
 
 
 Method: TypeAlias = Literal["none", "publickey", "password", "keyboard-interactive"]
@@ -306,7 +311,7 @@ class Login:
         """Offer one credential; what the server still wants. Raises as `paramiko.Transport.auth_password` does."""
         event = threading.Event()
         handler = self.transport.auth_handler = _Handler(self.transport)
-        handler.stopped = self.stopped
+        handler.stopped, handler.encoding = self.stopped, self.host.encoding
         first = not self.transport.service_asked
         with self.transport.together():
             offer.begin(handler, event)

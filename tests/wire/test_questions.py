@@ -142,19 +142,20 @@ def test_a_key_and_then_a_code(tmp_path: Path, clean_home: Path, client_key: Key
     assert [one.prompts for one in person.asked] == [(("Verification code:", False),)]
 
 
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "f\ufffdr"), ("latin-1", "f\xfcr")])
 def test_a_server_that_asks_without_an_end_is_given_up_and_its_encoding_costs_no_login(
-    tmp_path: Path, clean_home: Path
+    tmp_path: Path, clean_home: Path, encoding: str, shown: str
 ) -> None:
     person = Person(*["x"] * 100)
     with AsksForEver() as server:
         known = write_known_hosts(tmp_path, server.known_hosts_line())
-        inventory = write_inventory(tmp_path, HOST.format(name="h1", server=server))
+        inventory = write_inventory(tmp_path, HOST.format(name="h1", server=server) + f"encoding = {encoding}\n")
         with Session(inventory, known_hosts=known, ask_prompts=person, pool=Pool(1)) as session:
             error = run(session, "x", "h1", timeout=30.0).finished["h1"].error
     assert error is not None
     assert (error.kind, error.message) == ("auth", f"the server asked {MOST_ROUNDS} times and goes on asking")
     assert server.answers == ["x"] * MOST_ROUNDS
-    assert person.asked[0].prompts == (("Losung f\ufffdr heute:", True),)
+    assert person.asked[0].prompts == ((f"Losung {shown} heute:", True),)
 
 
 def test_a_password_that_is_no_utf_8_is_sent_as_it_is_and_no_error_shows_a_part_of_it(
