@@ -15,6 +15,9 @@ from hostshell.core.events import Planned
 from hostshell.ssh import digests
 from hostshell.ssh.partials import LEAST
 from hostshell.ssh.plan import MAX_DEPTH
+from hostshell.ssh.sending import SYNCED
+from hostshell.ssh.sftp import Sftp
+from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier
 from tests.ssh.trees import everything, make_tree, mode, names, picture
@@ -165,6 +168,28 @@ def test_verify_finds_what_is_not_what_was_sent(copier: Copier, monkeypatch: pyt
         copier.get("name", verify=True)
     with pytest.raises(TransferError, match="replaced the old file"):
         copier.get("name", verify=True, force=True)
+
+
+@pytest.mark.parametrize(("size", "sync", "synced"), [(100, False, 0), (100, True, 1), (SYNCED + 1, False, 1)])
+def test_large_files_are_brought_to_the_disk_and_with_sync_all(
+    copier: Copier, monkeypatch: pytest.MonkeyPatch, size: int, sync: bool, synced: int
+) -> None:
+    asked: list[bytes] = []
+    here: list[int] = []
+    send = Sftp.send
+
+    def sending(self: Sftp, kind: Kind, body: bytes, data: bytes = b"") -> int:
+        if b"fsync@openssh.com" in body:
+            asked.append(body)
+        return send(self, kind, body, data)
+
+    monkeypatch.setattr(Sftp, "send", sending)
+    monkeypatch.setattr(os, "fsync", here.append)
+    (copier.here / "src").write_bytes(bytes(size))
+    copier.put("src", "name", sync=sync)
+    assert len(asked) == synced
+    copier.get("name", sync=sync)
+    assert len(here) == synced
 
 
 def test_backup_keeps_the_old_file_beside_the_new(copier: Copier) -> None:
