@@ -95,7 +95,8 @@ def _carry_out(
     copy = make(files if encoding == UTF_8 else Recoded(files, encoding))
     try:
         copied = copy.run()
-        return replace(copied, notes=(*copied.notes, note)) if note else copied
+        stayed = _stayed(copy)
+        return replace(copied, notes=(*copied.notes, *filter(None, (stayed, note))))
     except SftpStopped:
         raise CopyStopped(_left(copy, "stopped")) from None
     except SftpGone as gone:
@@ -104,6 +105,8 @@ def _carry_out(
         raise TransferError(error.text or "the host broke the SFTP protocol") from None
     except Refused as refused:
         raise TransferError(_left(copy, refused.reason) or refused.reason, refused.hint) from None
+    except TransferError as error:
+        raise TransferError(_left(copy, error.message) or error.message, error.hint) from None
     except UsageError as error:
         raise TransferError(error.message, error.hint) from None
     finally:
@@ -128,8 +131,13 @@ def _left(copy: Putting | Getting, message: str) -> str:
         where = "on the host" if isinstance(copy, Putting) else "here"
         parts.append(f"the same copy again goes on from {_some(copy.kept)} {where}")
     if copy.leftovers:
-        parts.append(f"{_some(copy.leftovers)} may have stayed on the host")
+        parts.append(_stayed(copy))
     return "; ".join(parts) if len(parts) > 1 else ""
+
+
+def _stayed(copy: Putting | Getting) -> str:
+    """The temporary files that the host did not remove, "" where there is none."""
+    return f"{_some(copy.leftovers)} may have stayed on the host" if copy.leftovers else ""
 
 
 def _some(names: Sequence[bytes]) -> str:

@@ -71,6 +71,13 @@ class _HalfWritten(_FromHome):
         return super().write(file_obj, offset, data)
 
 
+class _NoRemoval(_HalfWritten):
+    """Lets files be made, and not removed, as a folder that only grows."""
+
+    def remove(self, path: bytes) -> None:
+        raise asyncssh.SFTPPermissionDenied("only root removes here")
+
+
 class _Backwards(_FromHome):
     """Of all answers that are due, gives the last first. ``most`` is how many were turned round at once."""
 
@@ -214,6 +221,17 @@ def test_the_cause_of_a_refused_write_is_put_into_words(
         copier.put("src", "name")
     assert names(copier.there) == ["name"]
     assert (copier.there / "name").read_text() == "old"
+
+
+def test_a_temporary_file_that_a_host_does_not_remove_is_named(against: Callable[[type[_FromHome]], Copier]) -> None:
+    copier = against(_NoRemoval)
+    (copier.here / "tree").mkdir()
+    (copier.here / "tree" / "large").write_bytes(bytes(800_000))
+    (copier.here / "tree" / "small").write_bytes(b"small")
+    for source, words in (("tree/large", "Input/output error"), ("tree", "the rest was copied")):
+        with pytest.raises(TransferError, match=rf"{words}; ~/\S*\.large\.\w+\.part may have stayed on the host"):
+            copier.put(source, "~/")
+    assert (copier.there / "tree" / "small").read_bytes() == b"small"
 
 
 def test_answers_in_the_wrong_order_make_the_right_files(against: Callable[[type[_FromHome]], Copier]) -> None:
