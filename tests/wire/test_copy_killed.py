@@ -9,12 +9,14 @@ import secrets
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hostshell.ssh.partials import LEAST
+from hostshell.localfiles import partials_path
+from hostshell.ssh.partials import KEPT, LEAST, Claims
 from tests.support import processes
 from tests.support.accounts import Account
 from tests.support.endings import ended
@@ -77,6 +79,12 @@ def test_a_copy_whose_processes_were_all_killed_goes_on(
         relay.cut()
         relay.thaw()
         assert not target.exists()
+        if action == "put":
+            claims = Claims(partials_path(), "a", f"{accounts[0].name}:{relay.port}")
+            (left,) = claims.left_over(time.time() + 2 * KEPT)
+            assert len(left.former) == 1, "recorded for this login"
+            left.settle(left=True)
+            assert partials_path().stat().st_mode & 0o077 == partials_path().parent.stat().st_mode & 0o077 == 0
         done = subprocess.run(line, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (finished,) = [event for event in map(json.loads, done.stdout.splitlines()) if event["event"] == "finished"]
