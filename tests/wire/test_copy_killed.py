@@ -81,6 +81,7 @@ def test_a_copy_whose_processes_were_all_killed_goes_on(
         assert not target.exists()
         if action == "put":
             claims = Claims(partials_path(), "a", f"{accounts[0].name}:{relay.port}")
+            assert ended(lambda: processes.carrying(mark) - {os.getpid()})  # and their locks with them
             (left,) = claims.left_over(time.time() + 2 * KEPT)
             assert len(left.former) == 1, "recorded for this login"
             left.settle(left=True)
