@@ -313,39 +313,39 @@ class Putting:
             directory.new = await self._make_for_tree(directory.target, directory.info.st_mode)
         if not directory.new and len(directory.entries) >= MANY:
             with contextlib.suppress(SftpError):  # too many names, or it may not be read: each is looked at then
-                listed = await self._files.list(directory.target)
+                listed = await self._files.list(directory.target, len(directory.entries))
                 directory.there = {one.name: one.attributes for one in listed}
         directory.usable = True
 
     async def _make_for_tree(self, path: bytes, mode: int) -> bool:
         """Make a directory of a tree that only we may write in until it is whole; False when it was there before."""
-        error = None
-        if not self._task.dry_run:
-            try:
-                await self._files.mkdir(path, paths.unfinished_mode(mode))
-            except SftpError as refused:
-                error = refused
-            else:
-                self._ledger.directories += 1
-                return True
         try:
-            found = await self._files.stat(path)
-        except SftpError:
-            found = None
-        if found is None:
-            try:
-                link = await self._files.stat(path, follow=False)
-            except SftpError:
-                link = None
-            if link is not None:
+            if self._task.dry_run:
+                found = await self._files.stat(path)
+            else:
+                found = await self._files.make(path, paths.unfinished_mode(mode))
+                if found is None:
+                    self._ledger.directories += 1
+                    return True
+        except SftpError as error:
+            if await self._leads_nowhere(path):
                 raise Refused("a symlink that leads nowhere is in the way on the host") from None
-            if error is None:
-                return True
             directory = paths.split(path)[0]
             raise refused_write(error, directory, await self._files.file_system(directory), 0) from None
+        if found is None:
+            if await self._leads_nowhere(path):
+                raise Refused("a symlink that leads nowhere is in the way on the host")
+            return True
         if not found.is_directory:
-            raise Refused("a file of that name is in the way on the host") from None
+            raise Refused("a file of that name is in the way on the host")
         return False
+
+    async def _leads_nowhere(self, path: bytes) -> bool:
+        """Whether something stands at a path of which a look that follows links says that nothing does."""
+        try:
+            return await self._files.stat(path, follow=False) is not None
+        except SftpError:
+            return False
 
     async def _entry(
         self, entry: os.DirEntry[bytes], directory: _Directory, name: bytes, depth: int, below: list[_Directory]

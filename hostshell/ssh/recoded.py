@@ -97,10 +97,11 @@ class Recoded:
 
     # --- names that come from the host ---
 
-    async def list(self, path: bytes) -> list[Entry]:
+    async def list(self, path: bytes, expected: int = 0) -> list[Entry]:
         """The entries of a directory."""
         here = self._names.here
-        found = [Entry(here(one.name), one.attributes) for one in await self._files.list(self._names.there(path))]
+        listed = await self._files.list(self._names.there(path), expected)
+        found = [Entry(here(one.name), one.attributes) for one in listed]
         if len({one.name for one in found}) < len(found):
             raise SftpError(FAILURE, "two names of the host would be one here")
         return found
@@ -153,6 +154,10 @@ class Recoded:
     async def mkdir(self, path: bytes, mode: int | None = None) -> None:
         """Make a directory."""
         await self._files.mkdir(self._names.there(path), mode)
+
+    async def make(self, path: bytes, mode: int) -> Attributes | None:
+        """Make a directory, or see what stands there."""
+        return await self._files.make(self._names.there(path), mode)
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty directory."""

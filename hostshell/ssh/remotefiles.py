@@ -143,9 +143,10 @@ class RemoteFiles(Answers, Protocol):
         """What stands at ``path``; None where there is nothing."""
         ...
 
-    async def list(self, path: bytes) -> list[Entry]:
+    async def list(self, path: bytes, expected: int = 0) -> list[Entry]:
         """The entries of a directory with their own attributes (links not followed), without ``.`` and ``..``.
 
+        ``expected``: about how many there may be, where that is known: then more is asked for at once.
         Names are not to be trusted; how many there may be is bounded.
         """
         ...
@@ -180,6 +181,13 @@ class RemoteFiles(Answers, Protocol):
 
     async def mkdir(self, path: bytes, mode: int | None = None) -> None:
         """Make a directory; without ``mode`` the host chooses. What stands there already is an error."""
+        ...
+
+    async def make(self, path: bytes, mode: int) -> Attributes | None:
+        """Make a directory: None; or, without one more round trip, what stands there already (links followed).
+
+        Raises `SftpError` where it can be neither made nor looked at.
+        """
         ...
 
     async def rmdir(self, path: bytes) -> None:

@@ -11,7 +11,7 @@ import time
 import paramiko
 
 from hostshell.ssh.failures import LinkLost, NoSession
-from hostshell.ssh.transport import WINDOW, SessionAsked, Transport, send_environment
+from hostshell.ssh.transport import WINDOW, SessionAsked, Transport, send_environment, widen
 
 _GONE = (paramiko.SSHException, OSError, EOFError)  # what sending on a link that has ended may raise
 
@@ -62,33 +62,41 @@ class Sessions:
 
         Raises `LinkLost` (not started), `NoSession` where no answer came, or `Refused`.
         """
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            self._await(spare, patience)
-            self.transport.calm_down()
-            if spare.opened:
-                return spare.channel
-            # asked for while another was in use, it may have been one too many
-            self._one_only = self.transport.is_active()
-            self.transport.get_exception()
-        return self._new(patience).channel
+        return (self._waiting(patience) or self._new(patience)).channel
 
     def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
         """A session with a window of its own, as paramiko's transport gives one, and `environment` is asked for.
 
-        The spare one makes room for it.
+        It is the one that waits, where there is one, and the next is asked for: a copy may want two.
 
         Raises as `take` does.
         """
         patience = min(timeout, self._patience)
-        self._close_spare(patience)
-        channel = self._new(patience, window_size).channel
+        waiting = self._waiting(patience)
+        channel = (waiting or self._new(patience, window_size)).channel
         try:
+            if waiting is not None:
+                widen(channel, window_size)
+            self.ahead()
             for name, value in self.environment:
                 send_environment(channel, name, value)
         except _GONE as error:
             raise self._lost(error) from None
         return channel
+
+    def _waiting(self, patience: float) -> SessionAsked | None:
+        """The session that was asked for ahead, where there is one that the server has opened."""
+        spare, self._spare = self._spare, None
+        if spare is None:
+            return None
+        self._await(spare, patience)
+        self.transport.calm_down()
+        if spare.opened:
+            return spare
+        # asked for while another was in use, it may have been one too many
+        self._one_only = self.transport.is_active()
+        self.transport.get_exception()
+        return None
 
     def _close_spare(self, patience: float) -> None:
         spare, self._spare = self._spare, None

@@ -30,6 +30,7 @@ from hostshell.ssh.sftpwire import (
     FAILURE,
     READ,
     WRITE,
+    Answer,
     Attributes,
     Entry,
     FileSystem,
@@ -43,7 +44,8 @@ from hostshell.ssh.transport import send_subsystem
 MAX_ENTRIES = 300_000  # names in one directory: they are kept in memory while it is copied
 MAX_NAMES = 64 * 1024 * 1024  # bytes of those names together
 MAX_HANDLE = 256  # bytes (draft, section 6.3): every read and write repeats it
-LISTED_AHEAD = 16  # answers of one listing that are under way
+NAMES_IN_AN_ANSWER = 100  # at the most, with OpenSSH's server
+LISTED_AHEAD = 24  # answers of one listing that are under way
 PLAIN_CHUNK = 32 * 1024  # bytes in a read or write that every server takes (draft, section 3)
 BEST_CHUNK = 128 * 1024  # bytes, where the server's limits@openssh.com allows it: twice as fast as 32 KiB
 NOISE = 200  # bytes of a shell's greeting that are shown
@@ -67,6 +69,8 @@ class Sftp(Exchange):
         self.extensions: dict[bytes, bytes] = {}
         self.read_chunk = PLAIN_CHUNK
         self.write_chunk = PLAIN_CHUNK
+        self._limits = -1  # the number of the request for them
+        self._asked = 0.0
 
     @classmethod
     def over(cls, connection: OpensSessions, stopped: Callable[[], bool]) -> Sftp:
@@ -87,13 +91,13 @@ class Sftp(Exchange):
         sftp._sessions = connection
         try:
             channel.settimeout(POLL)
-            sftp._ask()
-            sftp._greet()
+            send_subsystem(channel, "sftp")
+            sftp._greet()  # right behind it: its answer need not be waited for
         except (paramiko.SSHException, OSError, EOFError) as error:
             sftp.close()
             if sftp._transport_dead():
                 raise LinkLost(f"the link ended: {error}", started=False) from None
-            raise NoSftp("the host has no SFTP subsystem", "its sshd_config wants a `Subsystem sftp` line") from None
+            raise _no_subsystem() from None
         except BaseException:
             sftp.close()
             raise
@@ -103,17 +107,6 @@ class Sftp(Exchange):
         """End the session; what the server has been sent it still carries out."""
         with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
             self._channel.close()
-
-    def _ask(self) -> None:
-        """Have SFTP started. paramiko's call waits for the answer for ever, whatever we are told meanwhile."""
-        send_subsystem(self._channel, "sftp")
-        until = time.monotonic() + PATIENCE
-        while not self._channel.event.wait(POLL):
-            self.heed()
-            if time.monotonic() > until:
-                raise SftpGone(f"the host has not answered the request for SFTP for {PATIENCE:.0f} s")
-        if self._channel.closed or not self._channel.event_ready:
-            raise paramiko.SSHException("refused")
 
     def _greet(self) -> None:
         """Exchange versions, and learn the server's limits."""
@@ -140,13 +133,19 @@ class Sftp(Exchange):
             name = reader.string()
             self.extensions[name] = reader.string()
         if b"limits@openssh.com" in self.extensions:
-            asked = time.monotonic()
-            try:
-                limits = self.wait_for(self._extended(b"limits@openssh.com")).expect(Kind.EXTENDED_REPLY)
-                _, reads, writes, _ = (limits.long() for _ in range(4))
-            except SftpError:
-                return
-            self.flow.expect(time.monotonic() - asked)
+            # its answer comes before that to the first request of a copy, and nobody waits for it
+            self._limits = self._extended(b"limits@openssh.com")
+            self._asked = time.monotonic()
+
+    def keep_reply(self, number: int, reply: Answer) -> None:
+        """As `Exchange`; what nobody waits for may be the server's limits."""
+        if number != self._limits:
+            super().keep_reply(number, reply)
+            return
+        with contextlib.suppress(SftpError):
+            limits = reply.expect(Kind.EXTENDED_REPLY)
+            _, reads, writes, _ = (limits.long() for _ in range(4))
+            self.flow.expect(time.monotonic() - self._asked)
             self.read_chunk = min(BEST_CHUNK, reads) or BEST_CHUNK  # 0 is "no limit"
             self.write_chunk = min(BEST_CHUNK, writes) or BEST_CHUNK
 
@@ -160,6 +159,8 @@ class Sftp(Exchange):
     def _silent(self) -> SftpGone:
         if self._in:
             return self._noise()
+        if not self._channel.event_ready:  # set by the server's yes
+            return _no_subsystem()
         said = ""
         if self._channel.recv_stderr_ready():
             said = clean(decode(self._channel.recv_stderr(NOISE)).strip().partition("\n")[0])
@@ -222,6 +223,25 @@ class Sftp(Exchange):
         """Make a directory; without ``mode`` the server chooses."""
         await self.settle(self.send(Kind.MKDIR, pack_string(path) + Attributes(mode=mode).pack()))
 
+    async def make(self, path: bytes, mode: int) -> Attributes | None:
+        """Make a directory, or see what stands there: both are asked for at once."""
+        made = self.send(Kind.MKDIR, pack_string(path) + Attributes(mode=mode).pack())
+        looked = self.send(Kind.STAT, pack_string(path))
+        try:
+            await self.settle(made)
+        except SftpError:
+            try:
+                return (await self.answer(looked)).expect(Kind.ATTRS).attributes()
+            except SftpError as error:
+                if not error.missing:
+                    raise
+            raise
+        except BaseException:
+            self.forget([looked])
+            raise
+        self.forget([looked])
+        return None
+
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty directory."""
         await self.settle(self.send(Kind.RMDIR, pack_string(path)))
@@ -273,13 +293,13 @@ class Sftp(Exchange):
         except SftpError:
             return None
 
-    async def list(self, path: bytes) -> list[Entry]:
+    async def list(self, path: bytes, expected: int = 0) -> list[Entry]:
         """The entries of a directory, without ``.`` and ``..``. Names are bytes, and not to be trusted."""
         handle = await self._handle(self.send(Kind.OPENDIR, pack_string(path)))
         entries: list[Entry] = []
         count = size = 0
         ahead: deque[int] = deque()  # a long listing has ever more under way: an answer holds a hundred names at most
-        most = 2
+        most = max(2, min(expected // NAMES_IN_AN_ANSWER + 1, LISTED_AHEAD))
         try:
             while True:
                 while len(ahead) < most:
@@ -316,3 +336,7 @@ class Sftp(Exchange):
     async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
         """SHA-256 of the first ``size`` bytes of one file."""
         return digests.of_start(self._sessions, path, size, self.heed) if self._sessions else None
+
+
+def _no_subsystem() -> NoSftp:
+    return NoSftp("the host has no SFTP subsystem", "its sshd_config wants a `Subsystem sftp` line")

@@ -103,7 +103,7 @@ class ShellFiles:
     def _attributes(self, output: bytes, at: int = 0) -> tuple[Attributes, int] | None:
         return from_stat(output, at, self._base) if self._format else from_ls(output, at)
 
-    async def list(self, path: bytes) -> list[Entry]:
+    async def list(self, path: bytes, expected: int = 0) -> list[Entry]:  # noqa: ARG002  # it all comes at once
         """The entries of a directory with their own attributes."""
         # names come alone first: in what stat prints a name may hold anything, so it must be known
         inside = b"cd -- " + word(path) + b" || exit 1\n[ -r . ] || { echo x: Permission denied; exit 1; }\n"
@@ -189,6 +189,17 @@ class ShellFiles:
     async def mkdir(self, path: bytes, mode: int | None = None) -> None:
         """Make a directory."""
         self.done(b"mkdir " + (b"" if mode is None else b"-m %04o " % mode) + b"-- " + word(path))
+
+    async def make(self, path: bytes, mode: int) -> Attributes | None:
+        """Make a directory, or see what stands there."""
+        try:
+            await self.mkdir(path, mode)
+        except SftpError:
+            found = self.look(path)
+            if found is None:
+                raise
+            return found
+        return None
 
     async def rmdir(self, path: bytes) -> None:
         """Remove an empty directory."""

@@ -21,6 +21,7 @@ from paramiko.common import (
     MSG_CHANNEL_WINDOW_ADJUST,
     cMSG_CHANNEL_OPEN,
     cMSG_CHANNEL_REQUEST,
+    cMSG_CHANNEL_WINDOW_ADJUST,
 )
 from paramiko.compress import ZlibCompressor
 
@@ -249,6 +250,17 @@ def send_exec(channel: paramiko.Channel, command: bytes) -> None:
     message.add_string(command)
     channel.event_ready = False
     _send(channel, message)
+
+
+def widen(channel: paramiko.Channel, window: int) -> None:
+    """Let the server send ``window`` bytes ahead on a channel with `WINDOW`, on which nothing has come yet."""
+    if window > WINDOW:
+        channel._set_window(window, LARGEST)  # type: ignore[attr-defined]  # private
+        message = paramiko.Message()
+        message.add_byte(cMSG_CHANNEL_WINDOW_ADJUST)
+        message.add_int(channel.remote_chanid)
+        message.add_int(window - WINDOW)
+        _send(channel, message)
 
 
 def send_environment(channel: paramiko.Channel, name: str, value: str) -> None:
