@@ -17,7 +17,7 @@ import paramiko
 
 from hostshell.core.clean import clean, decode
 from hostshell.ssh import digests
-from hostshell.ssh.exchange import MAX_PACKET, PATIENCE, POLL, WINDOW, Exchange
+from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
 from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone
@@ -159,7 +159,7 @@ class Sftp(Exchange):
     def _silent(self) -> SftpGone:
         if self._in:
             return self._noise()
-        if not self._channel.event_ready:  # set by the server's yes
+        if self._channel.closed and not self._channel.event_ready:  # that would be the server's yes
             return _no_subsystem()
         said = ""
         if self._channel.recv_stderr_ready():
