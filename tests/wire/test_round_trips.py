@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from pathlib import Path
 
 import pytest
 
 from hostshell.core.events import Finished
+from hostshell.core.model import Put
 from hostshell.session import Session
 from tests.support.accounts import Account
 from tests.support.keys import Key, make_key
 from tests.support.relay import CutRelay
 from tests.support.rounds import Rounds
 from tests.support.rude import PASSWORD, Rude
-from tests.support.running import host_section, ping, run, write_inventory, write_known_hosts
+from tests.support.running import collect, host_section, ping, run, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
 
 
@@ -116,3 +118,29 @@ def test_a_link_that_died_while_nobody_looked_is_replaced_before_a_command_is_se
             time.sleep(5.2)  # longer than silence is trusted
             found = run(session, "echo ran >> died-unseen; wc -l < died-unseen; rm died-unseen", "a")
             assert (found.status(), found.out) == ({"a": "ok"}, {"a": ["1"]})  # and it ran once
+
+
+def test_a_tree_that_is_there_already_is_known_as_such_within_few_round_trips(
+    tmp_path: Path, clean_home: Path, sshd: Sshd, accounts: list[Account], client_key: Key
+) -> None:
+    tree = tmp_path / f"tree-{secrets.token_hex(4)}"
+    tree.mkdir()
+    for number in range(500):  # more than come in one answer
+        (tree / f"file-{number:03}").write_text("content")
+    with Rounds((sshd.address, sshd.port)) as relay:
+        known = write_known_hosts(tmp_path, sshd.known_as(relay.address, relay.port))
+        place = {"address": relay.address, "port": str(relay.port), "connect_timeout": "30"}
+        inventory = write_inventory(tmp_path, host_section("a", sshd, accounts[0], client_key, **place))
+        with Session(inventory, known_hosts=known) as session:
+            for files, rounds in ((500, None), (0, 10)):
+                time.sleep(1.0)  # what is left to say of the last one
+                before = relay.rounds
+                job = session.job(Put(str(tree), "~/"), ["a"])
+                copied = collect(session.stream(job)).finished["a"].copied
+                assert copied is not None
+                assert copied.files == files
+                if rounds is not None:
+                    # the start of SFTP, the target, the directory, opened, its names, their digests, and what answers
+                    # in pieces; one wait more for each of them made thirteen
+                    assert relay.rounds - before <= rounds, relay.rounds - before
+            run(session, f"rm -r {tree.name}", "a")
