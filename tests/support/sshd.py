@@ -178,6 +178,9 @@ class Sshd:
             return
         with contextlib.suppress(ProcessLookupError):
             os.kill(listener.pid, signal.SIGSTOP)  # so that it accepts nobody while we look for its children
+        for pid in self._sessions(listener.pid):  # and so that nobody is told how a command ended
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         processes.end_all(lambda: self._sessions(listener.pid))
         listener.kill()
         listener.wait()

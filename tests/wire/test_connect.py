@@ -99,7 +99,7 @@ def test_a_wrong_password_is_tried_once_and_never_again_until_reload(
 ) -> None:  # row 6
     account = accounts[-1]
     where = f"address = {password_sshd.address}\nport = {password_sshd.port}\nuser = {account.name}\n"
-    inventory = write_inventory(tmp_path, f"[host:a]\n{where}password = wrong\n")
+    inventory = write_inventory(tmp_path, f"[host:a]\n{where}password = mistaken-canary\n")
     known = write_known_hosts(tmp_path, password_sshd.known_hosts_line)
 
     def attempts() -> int:
@@ -120,7 +120,7 @@ def test_a_wrong_password_is_tried_once_and_never_again_until_reload(
         session.reload()
         assert ping(session, "a").finished["a"].status == "ok"
     text = f"{first.finished} {second.finished}"
-    assert "wrong" not in text
+    assert "mistaken-canary" not in text
 
 
 def test_a_password_with_every_odd_character_reaches_the_server_byte_for_byte(
