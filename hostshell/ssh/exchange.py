@@ -195,6 +195,13 @@ class Exchange:
         # a dying transport closes its channels a moment before it says that it is dead
         transport = self._channel.get_transport()
         until = time.monotonic() + 0.3
-        while transport.is_active() and not self._channel.eof_received and time.monotonic() < until:
+        while transport.is_active() and not self._host_closed() and time.monotonic() < until:
             time.sleep(0.01)
         return not (transport.is_active() and transport.is_alive())
+
+    def _host_closed(self) -> bool:
+        """True when the host has ended this one session, or refused what was asked of it.
+
+        paramiko answers both with an end of its own, and closes the channels of a dead connection without one.
+        """
+        return bool(self._channel.eof_received or self._channel.eof_sent)

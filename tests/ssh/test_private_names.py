@@ -152,6 +152,15 @@ def test_a_session_is_asked_for_as_paramiko_does_it() -> None:
     assert "self.active = 1" in inspect.getsource(Channel._set_remote_channel)
 
 
+def test_paramiko_ends_a_session_that_the_host_ends_and_not_one_of_a_dead_connection() -> None:
+    assert not Channel(0).eof_sent
+    assert "self._close_internal()" in inspect.getsource(Channel._request_failed)
+    assert "self._close_internal()" in inspect.getsource(Channel._handle_close)
+    assert "self._send_eof()" in inspect.getsource(Channel._close_internal)
+    for dying in (Channel._unlink, Channel._set_closed):
+        assert "eof" not in inspect.getsource(dying)
+
+
 def test_a_tunnel_is_woken_and_a_refusal_told_by_what_paramiko_calls() -> None:
     plain = paramiko.Transport
     assert list(inspect.signature(plain._parse_channel_open_failure).parameters) == ["self", "m"]
