@@ -89,9 +89,9 @@ def completion(stage: Stage) -> Iterator[Work]:
         f"completing a host name among {HOSTS:,}",
         tuple(Contestant(kind, shown, _tab(stage, kind, names)) for kind, names in kinds.items()),
         tuple(
-            Bar(f"completing a host name among {HOSTS:,} ({kind}), {which}", kind, which, 20.0, "ms")
+            Bar(f"completing a host name among {HOSTS:,} ({kind}), {said}", kind, which, 20.0, "ms")
             for kind in kinds
-            for which in ("median", "worst")
+            for which, said in (("median", "median"), ("worst", "a round's worst, median of rounds"))
         ),
         {"median": "ms", "worst": "ms", "first": "ms"},
         rounds=stage.rounds(2, 9),
@@ -100,7 +100,8 @@ def completion(stage: Stage) -> Iterator[Work]:
             "letters and digits. 481 lines: beginnings of six lengths of 40 names, alone and as the last of a list. "
             f"first: the first Tab, {TYPING:g} s after the prompt was drawn, which then looks through the names in the "
             "background; it is one of those of which the worst is taken. What the prompt then does to draw them is not "
-            "counted.",
+            "counted. worst: of each round the worst, of which the median is held against the bar; the range behind it "
+            "ends with the worst of all, and that can be far above the bar.",
         ),
     )
 
