@@ -16,7 +16,7 @@ from hostshell.core import paths
 from hostshell.ssh import localdigests
 from hostshell.ssh.partials import CANNOT_GO_ON, LEAST, Claim, Claims
 from hostshell.ssh.plan import Ledger
-from hostshell.ssh.remotefiles import RemoteFiles, SftpGone, SftpStopped, Upload
+from hostshell.ssh.remotefiles import RemoteFiles, SftpGone, SftpStopped, Unsettled, Upload
 from hostshell.ssh.sftpwire import Attributes, SftpError
 
 
@@ -117,7 +117,9 @@ class Beginner:
         self._leftovers.add(path)  # from the moment that the request is out
         try:
             return Begun(path, await self._files.create(path), claim)
-        except SftpError:
+        except Unsettled:
+            raise
+        except (SftpError, SftpStopped):
             self._leftovers.discard(path)
             raise
 

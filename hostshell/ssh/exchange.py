@@ -123,6 +123,11 @@ class Exchange:
                 self._waiting.discard(number)
                 self._forgotten.add(number)
 
+    @property
+    def latest(self) -> int:
+        """The number of the latest request, which is in line even where a stop cut its sending short."""
+        return self._number
+
     async def settle(self, number: int) -> None:
         """Wait for a request that is answered with a status. Raises `SftpError` unless it went well."""
         (await self.answer(number)).settled()

@@ -21,6 +21,10 @@ class SftpStopped(Exception):
     """We were told to stop. Raised once: what is asked afterwards is for cleaning up, and has a moment for that."""
 
 
+class Unsettled(SftpStopped):
+    """The same, before it was known whether the host made the file that it was asked for."""
+
+
 class SftpGone(Exception):
     """The channel ended, or the server broke the protocol. The message is for a person; ``hint`` says what to do."""
 
@@ -164,7 +168,10 @@ class RemoteFiles(Answers, Protocol):
         ...
 
     async def create(self, path: bytes) -> Upload:
-        """Make a new file for us alone (mode 0600). Something that stands there already, even a link, is an error."""
+        """Make a new file for us alone (mode 0600). Something that stands there already, even a link, is an error.
+
+        Where it raises `SftpStopped` it has left no file, unless that is `Unsettled`.
+        """
         ...
 
     async def reopen(self, path: bytes) -> Upload:

@@ -20,7 +20,7 @@ from hostshell.ssh import digests
 from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
-from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone
+from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone, SftpStopped, Unsettled
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.sftpwire import (
     BAD_MESSAGE,
@@ -197,14 +197,33 @@ class Sftp(Exchange):
 
     async def create(self, path: bytes) -> SftpUpload:
         """Make a new file for us alone."""
-        return await self._write(path, WRITE | CREATE | EXCLUSIVE, Attributes(mode=0o600))
+        opening: int | None = None
+        try:
+            opening = self._ask_open(path, WRITE | CREATE | EXCLUSIVE, Attributes(mode=0o600))
+            return self._upload(await self._handle(opening))
+        except SftpStopped:
+            await self._unmake(path, self.latest if opening is None else opening)
+            raise
+
+    async def _unmake(self, path: bytes, opening: int) -> None:
+        """Remove the file that a request may yet make. Only its answer tells that from a file that stood there."""
+        try:
+            handle = await self._handle(opening)
+        except SftpError:
+            return
+        except SftpGone:
+            raise Unsettled from None
+        self.forget([self.send(Kind.CLOSE, pack_string(handle))])
+        try:
+            await self.remove(path)
+        except (SftpError, SftpGone):
+            raise Unsettled from None
 
     async def reopen(self, path: bytes) -> SftpUpload:
         """Go on with a file that is there."""
-        return await self._write(path, WRITE, Attributes())
+        return self._upload(await self._handle(self._ask_open(path, WRITE, Attributes())))
 
-    async def _write(self, path: bytes, flags: int, attributes: Attributes) -> SftpUpload:
-        handle = await self._handle(self._ask_open(path, flags, attributes))
+    def _upload(self, handle: bytes) -> SftpUpload:
         return SftpUpload(self, handle, self.write_chunk, can_sync=b"fsync@openssh.com" in self.extensions)
 
     async def open(self, path: bytes) -> SftpDownload:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from hostshell.ssh import digests
-from hostshell.ssh.remotefiles import Digests, FileShrank, SftpGone
+from hostshell.ssh.remotefiles import Digests, FileShrank, SftpGone, SftpStopped, Unsettled
 from hostshell.ssh.remoteshell import OpensSessions, RemoteShell, Said, Stream
 from hostshell.ssh.sftpwire import FAILURE, NO_SUCH_FILE, Attributes, Entry, FileSystem, SftpError
 from hostshell.ssh.shellwords import from_ls, from_stat, names_of, quote, refused, stamp, there, word
@@ -148,7 +148,10 @@ class ShellFiles:
 
     async def create(self, path: bytes) -> ShellUpload:
         """Make a new file for us alone: `set -C` is O_EXCL."""
-        self.done(b"set -C; umask 077; : > " + word(path))
+        try:
+            self.done(b"set -C; umask 077; : > " + word(path))
+        except SftpStopped:
+            raise Unsettled from None
         return ShellUpload(self, path)
 
     async def reopen(self, path: bytes) -> ShellUpload:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.ssh import exchange
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.transfer import CopyStopped, TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
@@ -150,8 +151,11 @@ def test_a_link_that_was_dead_before_is_told_apart(relayed: tuple[Copier, CutRel
 # --- stopping ---
 
 
-@pytest.mark.parametrize("calls", [1, 3, 6, 40])
-def test_a_stopped_put_leaves_nothing_but_a_partial_that_it_names(copier: Copier, calls: int) -> None:
+@pytest.mark.parametrize("calls", [*range(1, 13), 40])  # while the file is being made on the host, too
+def test_a_stopped_put_leaves_nothing_but_a_partial_that_it_names(
+    copier: Copier, calls: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "HURRY", 30.0)  # a busy machine is no reason to be unsure
     (copier.here / "src").write_bytes(os.urandom(BIG))
     (copier.there / "name").write_text("old")
     copier.stopped = after(calls)
