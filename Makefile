@@ -2,7 +2,7 @@
 #   make demo    a loopback fleet of real SSH servers, and the prompt      make test   the tests, against a real sshd
 #   make lint    ruff, mypy, import contracts                               make clean  forget all that was made here
 #   make tour    the demo without a person                                  make package-check, make picture-check
-#   make bench   what it costs beside other tools, in 3 minutes; ARGS="--full --write" measures more, writes docs/benchmarks.*
+#   make bench   what it costs beside other tools, in 3 minutes; ARGS="--full --write" measures more in 15, writes docs/benchmarks.*
 # PYTHON=python3.12 chooses the interpreter; ARGS="-k name" goes to pytest, to the benchmarks, or to the demo.
 
 PYTHON ?= python3

@@ -98,7 +98,44 @@ def test_a_ratio_is_of_the_medians_and_against_the_best_peer() -> None:
 def test_a_bar_is_met_up_to_its_limit_and_nothing_is_rounded(value: float, met: bool) -> None:
     done = measured(Bar("true", "ours", "wall", 0.5, "s"), ours=[value])
     assert done.figures()[0].met is met
-    assert report.table([done]).split()[-1] == ("yes" if met else "NO")
+    assert report.table([done]).splitlines()[2].split()[-4] == ("yes" if met else "NO")
+
+
+@pytest.mark.parametrize(
+    ("ours", "text", "met"),
+    [(1.0, "1.00 ×", True), (1.004, "1.004 ×", False), (1.3, "1.30 ×", False), (0.996, "1.00 ×", True)],
+)
+def test_a_figure_has_the_digits_that_show_on_which_side_of_the_bar_it_is(ours: float, text: str, met: bool) -> None:
+    done = measured(Bar("true", "ours", "wall", 1.0, "s", ("peer",)), ours=[ours], peer=[1.0])
+    (figure,) = done.figures()
+    assert report.figure_text(figure).startswith(f"{text} (")
+    assert figure.met is met
+
+
+def test_each_round_is_held_against_the_same_of_the_peer_or_against_its_median_where_it_did_fewer() -> None:
+    bar = Bar("true", "ours", "wall", 1.0, "s", ("peer",))
+    (figure,) = measured(bar, ours=[1.0, 4.0, 2.0], peer=[2.0, 3.0, 1.0]).figures()
+    assert figure.rounds == pytest.approx((0.5, 4 / 3, 2.0))
+    (figure,) = measured(bar, ours=[1.0, 4.0, 3.0], peer=[3.0]).figures()
+    assert (figure.rounds_met, len(figure.rounds)) == (2, 3)
+
+
+def test_a_bar_about_the_worst_is_held_against_the_highest_of_all_rounds() -> None:
+    (figure,) = measured(Bar("true", "ours", "wall", 2.0, "s", worst=True), ours=[1.0, 1.0, 3.0]).figures()
+    assert (figure.value, figure.met, figure.rounds_met) == (3.0, False, 2)
+
+
+@pytest.mark.parametrize(
+    ("title", "anchor"),
+    [
+        ("warm `true` on 100 hosts", "warm-true-on-100-hosts"),
+        ("put 2,000 files of 4096 bytes, one host", "put-2000-files-of-4096-bytes-one-host"),
+        ("20 hosts × 100,000 lines, gathered", "20-hosts--100000-lines-gathered"),
+        ("one-shot `true`", "one-shot-true"),
+    ],
+)
+def test_a_link_to_a_section_is_what_github_makes_of_its_title(title: str, anchor: str) -> None:
+    assert report.anchor(title) == anchor
 
 
 @pytest.mark.parametrize(
@@ -124,7 +161,8 @@ def test_the_page_has_figures_commands_versions_and_machine_and_no_name_of_it() 
     done = measured(Bar("true", "ours", "wall", 2.0, "s", ("peer",)), ours=[0.3, 0.1, 0.2], peer=[0.05])
     page = report.page([done], full=True, date="2020-02-02", machine=machine(), versions=versions(), busy=[0.01, 0.5])
     assert "other programs used 1% and 50% of the cores" in page
-    assert "| true | ≤ 2 × peer | 4.00 × (0.200 s : 0.050 s) | NO |" in page
+    assert "| [true](#true) | ≤ 2 × peer | 4.00 × (0.200 s : 0.050 s) | NO | 1 of 3 |" in page
+    assert "\n## true\n" in page
     assert "Bars met: 0 of 1." in page
     assert "| ours | 0.200 s (0.100 s – 0.300 s) | 3 |" in page
     assert "\n    ours | true\n    peer | true\n" in page

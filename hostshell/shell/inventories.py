@@ -10,6 +10,7 @@ from hostshell.core.names import fold
 from hostshell.inventory.changes import compare
 from hostshell.inventory.model import Inventory
 from hostshell.session import Session
+from hostshell.shell import garbage
 from hostshell.shell.answers import Answer, shorten
 from hostshell.shell.tables import table
 
@@ -46,6 +47,8 @@ def reload(session: Session) -> Answer:
     after = session.inventory
     sources = ", ".join(after.sources) or "no inventory"
     changes = compare(before, after)
+    del before
+    garbage.leave_alone_anew()
     hosts, groups = len(after.host_names), len(after.groups)
     lines = [f"{clean(sources)}: {_counted(hosts, 'host')}, {_counted(groups, 'group')}; connections are closed"]
     lines += [f"{what}: {shorten(clean(fold(names)), _MOST_FOLDED)}" for what, names in _named(asdict(changes))]

@@ -12,6 +12,7 @@ from hostshell.core.errors import UsageError
 from hostshell.inventory.files import STANDARD_INPUT
 from hostshell.inventory.load import find
 from hostshell.session import Session
+from hostshell.shell import garbage
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.inventories import start_notes
 from hostshell.shell.screen import DIM, OutputClosed, Screen
@@ -57,8 +58,7 @@ def launch(
     asks_for_them = options.command[:1] == ["inventory"]
     for note in () if asks_for_them else start_notes(session.inventory, quiet=not prompt):
         screen.err(screen.paint(screen.wrapped(note, "  ") if screen.overflows(note) else note, DIM) + "\n")
-    # the inventory lives as long as this process: to look through it for garbage would hold up a Tab among 10,000 names
-    gc.freeze()
+    garbage.leave_alone()
     gc.enable()
     with session:
         if start:

@@ -46,16 +46,38 @@ class OpensSessions(Protocol):
         ...
 
 
+class Foreseen:
+    """The host's tool, begun before it is known of which files it will be asked.
+
+    A server takes input for a command only once it has started it, which is one round trip. ``channel`` is None where
+    no command may run.
+    """
+
+    def __init__(self, connection: OpensSessions) -> None:
+        self.channel = _begun(connection, _MANY)
+
+    def close(self) -> None:
+        """It is not wanted after all. Never fails."""
+        if self.channel is not None:
+            _ended(self.channel)
+
+
 def of_files(
-    connection: OpensSessions, paths: Sequence[bytes], heed: Callable[[], None], meanwhile: Callable[[], None]
+    connection: OpensSessions,
+    paths: Sequence[bytes],
+    heed: Callable[[], None],
+    meanwhile: Callable[[], None],
+    foreseen: Foreseen | None = None,
 ) -> Digests | None:
     """What the host's tool says of ``paths``; None where there is no tool, or no command may run.
 
     ``meanwhile`` is called once, while the host is at work; ``heed`` again and again, and what it raises ends the call.
+    ``foreseen`` is used up.
     """
     asked = {_literal(path): path for path in paths if not _odd(path)}
     names = b"".join(name + b"\0" for name in asked)
-    answer = _call(connection, _MANY, names, heed, meanwhile, len(names) + MOST * (len(asked) + 1))
+    channel = _begun(connection, _MANY) if foreseen is None else foreseen.channel
+    answer = _call(channel, names, heed, meanwhile, len(names) + MOST * (len(asked) + 1))
     if answer is None:
         return None
     tool, *lines = answer.split(b"\n")
@@ -77,7 +99,7 @@ def of_files(
 def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], heed: Callable[[], None]) -> dict[bytes, bytes]:
     """As `of_files`, for names that no line can hold."""
     names = b"".join(_literal(path) + b"\0" for path in paths)
-    answer = _call(connection, _ODD, names, heed, lambda: None, MOST * (len(paths) + 1))
+    answer = _call(_begun(connection, _ODD), names, heed, lambda: None, MOST * (len(paths) + 1))
     lines = [] if answer is None else answer.split(b"\n")[1:-1]
     if len(lines) != len(paths):
         return {}
@@ -87,7 +109,8 @@ def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], heed: Calla
 
 def of_start(connection: OpensSessions, path: bytes, size: int, heed: Callable[[], None]) -> bytes | None:
     """SHA-256 of the first ``size`` bytes of a file; None where it cannot be had. ``heed`` as above."""
-    answer = _call(connection, _START.replace("SIZE", str(size)), _literal(path) + b"\0", heed, lambda: None, 10 * MOST)
+    channel = _begun(connection, _START.replace("SIZE", str(size)))
+    answer = _call(channel, _literal(path) + b"\0", heed, lambda: None, 10 * MOST)
     return None if answer is None else _digest(answer.partition(b"\n")[2])
 
 
@@ -116,15 +139,34 @@ def _tool(line: bytes) -> str:
     return word if word in ("sha256sum", "shasum", "sha256", "openssl") else "a tool of the host"
 
 
+def _begun(connection: OpensSessions, command: str) -> paramiko.Channel | None:
+    """A session in which ``command`` waits for its input; None where there is none."""
+    try:
+        channel = connection.open_session(window_size=WINDOW, timeout=60)
+    except (sessions.Refused, LinkLost, paramiko.SSHException, OSError, EOFError):
+        return None
+    try:
+        channel.settimeout(POLL)
+        send_exec(channel, command.encode())  # paramiko's call waits for the answer, for ever; a refusal closes it
+    except (paramiko.SSHException, OSError, EOFError):
+        _ended(channel)
+        return None
+    return channel
+
+
+def _ended(channel: paramiko.Channel) -> None:
+    with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
+        channel.close()
+
+
 def _call(
-    connection: OpensSessions,
-    command: str,
+    channel: paramiko.Channel | None,
     names: bytes,
     heed: Callable[[], None],
     meanwhile: Callable[[], None],
     most: int,
 ) -> bytes | None:
-    """The answer of ``command``, at most ``most`` bytes; None where there is none."""
+    """The answer of what runs in ``channel``, at most ``most`` bytes; None where there is none."""
     worked = False
 
     def work() -> None:
@@ -133,14 +175,10 @@ def _call(
             worked = True
             meanwhile()
 
-    try:
-        channel = connection.open_session(window_size=WINDOW, timeout=60)
-    except (sessions.Refused, LinkLost, paramiko.SSHException, OSError, EOFError):
+    if channel is None:
         work()
         return None
     try:
-        channel.settimeout(POLL)
-        send_exec(channel, command.encode())  # paramiko's call waits for the answer, for ever; a refusal closes it
         view = memoryview(names)
         while view:
             heed()
@@ -153,8 +191,7 @@ def _call(
         work()
         return None
     finally:
-        with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
-            channel.close()
+        _ended(channel)
 
 
 def _answer(channel: paramiko.Channel, heed: Callable[[], None], most: int) -> bytes | None:

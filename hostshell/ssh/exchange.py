@@ -47,6 +47,11 @@ class Exchange:
         """Whether we have been told to stop."""
         return self._stopped()
 
+    @property
+    def usable(self) -> bool:
+        """Whether more may be asked, for its own sake."""
+        return not (self._broken or self.stopping)
+
     def heed(self) -> None:
         """As `remotefiles.Answers`."""
         if self._broken:

@@ -309,12 +309,21 @@ class Putting:
                 directory.entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
             raise Refused(f"the local file cannot be read: {local_reason(error)}") from None
-        if not directory.new or not self._task.dry_run:
-            directory.new = await self._make_for_tree(directory.target, directory.info.st_mode)
-        if not directory.new and len(directory.entries) >= MANY:
-            with contextlib.suppress(SftpError):  # too many names, or it may not be read: each is looked at then
-                listed = await self._files.list(directory.target, len(directory.entries))
-                directory.there = {one.name: one.attributes for one in listed}
+        many = len(directory.entries) >= MANY
+        if many and not directory.new:
+            self._files.foresee_list(directory.target)  # before it is made, so that only one that was there is opened
+        try:
+            if not directory.new or not self._task.dry_run:
+                directory.new = await self._make_for_tree(directory.target, directory.info.st_mode)
+            if many and not directory.new:
+                if not self._task.force:
+                    self._files.foresee_digests()
+                with contextlib.suppress(SftpError):  # too many names, or it may not be read: each is looked at then
+                    listed = await self._files.list(directory.target, len(directory.entries))
+                    directory.there = {one.name: one.attributes for one in listed}
+        finally:
+            if many:
+                self._files.never_mind(directory.target)
         directory.usable = True
 
     async def _make_for_tree(self, path: bytes, mode: int) -> bool:

@@ -6,6 +6,7 @@ Must not know what is copied.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -95,6 +96,10 @@ class Recoded:
         """As below."""
         self._files.close()
 
+    def foresee_digests(self) -> None:
+        """As below."""
+        self._files.foresee_digests()
+
     # --- names that come from the host ---
 
     async def list(self, path: bytes, expected: int = 0) -> list[Entry]:
@@ -126,6 +131,16 @@ class Recoded:
         return found and Digests(found.tool, {asked[path]: digest for path, digest in found.of.items()})
 
     # --- names that go to the host ---
+
+    def foresee_list(self, path: bytes) -> None:
+        """Begin to list; a name that cannot be said is refused later."""
+        with contextlib.suppress(SftpError):
+            self._files.foresee_list(self._names.there(path))
+
+    def never_mind(self, path: bytes) -> None:
+        """It is not listed."""
+        with contextlib.suppress(SftpError):
+            self._files.never_mind(self._names.there(path))
 
     async def stat(self, path: bytes, *, follow: bool = True) -> Attributes | None:
         """What stands at ``path``."""

@@ -155,6 +155,18 @@ class RemoteFiles(Answers, Protocol):
         """
         ...
 
+    def foresee_list(self, path: bytes) -> None:
+        """A directory will be listed if it is there: begin, so that `list` has a round trip less to wait for."""
+        ...
+
+    def never_mind(self, path: bytes) -> None:
+        """It will not be listed after all, or has been."""
+        ...
+
+    def foresee_digests(self) -> None:
+        """Digests of many files will probably be asked for: begin, so that `digests` has a round trip less to wait."""
+        ...
+
     async def readlink(self, path: bytes) -> bytes:
         """The text of a symbolic link."""
         ...

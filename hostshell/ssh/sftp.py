@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import struct
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -19,15 +18,14 @@ from hostshell.core.clean import clean, decode
 from hostshell.ssh import digests
 from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
+from hostshell.ssh.listing import entries_of
 from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
 from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone, SftpStopped, Unsettled
 from hostshell.ssh.sessions import Refused
 from hostshell.ssh.sftpwire import (
     BAD_MESSAGE,
     CREATE,
-    END_OF_FILE,
     EXCLUSIVE,
-    FAILURE,
     READ,
     WRITE,
     Answer,
@@ -41,11 +39,7 @@ from hostshell.ssh.sftpwire import (
 )
 from hostshell.ssh.transport import send_subsystem
 
-MAX_ENTRIES = 300_000  # names in one directory: they are kept in memory while it is copied
-MAX_NAMES = 64 * 1024 * 1024  # bytes of those names together
 MAX_HANDLE = 256  # bytes (draft, section 6.3): every read and write repeats it
-NAMES_IN_AN_ANSWER = 100  # at the most, with OpenSSH's server
-LISTED_AHEAD = 24  # answers of one listing that are under way
 PLAIN_CHUNK = 32 * 1024  # bytes in a read or write that every server takes (draft, section 3)
 BEST_CHUNK = 128 * 1024  # bytes, where the server's limits@openssh.com allows it: twice as fast as 32 KiB
 NOISE = 200  # bytes of a shell's greeting that are shown
@@ -69,6 +63,8 @@ class Sftp(Exchange):
         self.extensions: dict[bytes, bytes] = {}
         self.read_chunk = PLAIN_CHUNK
         self.write_chunk = PLAIN_CHUNK
+        self._foreseen: dict[bytes, int] = {}  # directories that are being opened ahead
+        self._hashing: digests.Foreseen | None = None
         self._limits = -1  # the number of the request for them
         self._asked = 0.0
 
@@ -105,6 +101,8 @@ class Sftp(Exchange):
 
     def close(self) -> None:
         """End the session; what the server has been sent it still carries out."""
+        if self._hashing is not None:
+            self._hashing.close()
         with contextlib.suppress(paramiko.SSHException, OSError, EOFError):
             self._channel.close()
 
@@ -312,45 +310,38 @@ class Sftp(Exchange):
         except SftpError:
             return None
 
+    def foresee_list(self, path: bytes) -> None:
+        """Open a directory ahead of `list`."""
+        self._foreseen[path] = self._ask_list(path)
+
+    def never_mind(self, path: bytes) -> None:
+        """Nobody will ask for its names."""
+        if path in self._foreseen:
+            # mostly it is not there; a handle, where it is one, ends with the session
+            self.forget([self._foreseen.pop(path)])
+
     async def list(self, path: bytes, expected: int = 0) -> list[Entry]:
         """The entries of a directory, without ``.`` and ``..``. Names are bytes, and not to be trusted."""
-        handle = await self._handle(self.send(Kind.OPENDIR, pack_string(path)))
-        entries: list[Entry] = []
-        count = size = 0
-        ahead: deque[int] = deque()  # a long listing has ever more under way: an answer holds a hundred names at most
-        most = max(2, min(expected // NAMES_IN_AN_ANSWER + 1, LISTED_AHEAD))
+        asked = self._foreseen.pop(path, None)
+        handle = await self._handle(self._ask_list(path) if asked is None else asked)
         try:
-            while True:
-                while len(ahead) < most:
-                    ahead.append(self.send(Kind.READDIR, pack_string(handle)))
-                most = min(most + 2, LISTED_AHEAD)
-                try:
-                    answer = (await self.answer(ahead.popleft())).expect(Kind.NAME)
-                except SftpError as error:
-                    if error.code == END_OF_FILE:
-                        return entries
-                    raise
-                names = answer.number()
-                count += max(names, 1)  # answers without a name count too, or a server could send them for ever
-                if count > MAX_ENTRIES:
-                    raise SftpError(FAILURE, f"more than {MAX_ENTRIES} names in one directory")
-                for _ in range(names):
-                    name = answer.string()
-                    size += len(name)
-                    if size > MAX_NAMES:
-                        raise SftpError(FAILURE, f"names of more than {MAX_NAMES >> 20} MiB in one directory")
-                    answer.skip()  # the long form, as `ls -l` would print it
-                    attributes = answer.attributes()
-                    if name not in (b".", b".."):
-                        entries.append(Entry(name, attributes))
+            return await entries_of(self, handle, expected)
         finally:
-            self.forget(ahead)
-            if not self._broken and not self.stopping:
+            if self.usable:
                 self.forget([self.send(Kind.CLOSE, pack_string(handle))])
+
+    def _ask_list(self, path: bytes) -> int:
+        return self.send(Kind.OPENDIR, pack_string(path))
+
+    def foresee_digests(self) -> None:
+        """Begin with the host's tool."""
+        if self._sessions is not None and self._hashing is None:
+            self._hashing = digests.Foreseen(self._sessions)
 
     async def digests(self, paths: Sequence[bytes], meanwhile: Callable[[], None] = lambda: None) -> Digests | None:
         """SHA-256 of many files, by a tool of the host in a session beside this one."""
-        return digests.of_files(self._sessions, paths, self.heed, meanwhile) if self._sessions else None
+        foreseen, self._hashing = self._hashing, None
+        return digests.of_files(self._sessions, paths, self.heed, meanwhile, foreseen) if self._sessions else None
 
     async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
         """SHA-256 of the first ``size`` bytes of one file."""

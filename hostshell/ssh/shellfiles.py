@@ -103,6 +103,15 @@ class ShellFiles:
     def _attributes(self, output: bytes, at: int = 0) -> tuple[Attributes, int] | None:
         return from_stat(output, at, self._base) if self._format else from_ls(output, at)
 
+    def foresee_list(self, path: bytes) -> None:
+        """Nothing can be begun: each verb waits for its own answer."""
+
+    def never_mind(self, path: bytes) -> None:
+        """Nothing was begun."""
+
+    def foresee_digests(self) -> None:
+        """Nothing is begun: there is no other verb under way meanwhile."""
+
     async def list(self, path: bytes, expected: int = 0) -> list[Entry]:  # noqa: ARG002  # it all comes at once
         """The entries of a directory with their own attributes."""
         # names come alone first: in what stat prints a name may hold anything, so it must be known

@@ -65,6 +65,8 @@ def _measure(parser: argparse.ArgumentParser, options: argparse.Namespace) -> in
     if max(busy) > QUIET:
         _tell(report.busy_text(busy))
     print(report.table(done))  # what this program is for
+    if not options.full:
+        print(report.QUICK)
     for one in done:
         print("\n" + "\n".join(report.details(one)).rstrip())
     if options.write:

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import hostshell
+from tests.benchmarks import tree
 
 
 def machine() -> dict[str, str]:
@@ -37,18 +38,23 @@ def versions() -> dict[str, str]:
     return found
 
 
+def cores_spent() -> tuple[float, float]:
+    """Seconds that all cores together have worked, and been idle or waiting for a disk, since the machine started.
+
+    As /proc/stat has them (proc(5)), to 0.01 s a core: the difference of two calls is what was done between them.
+    """
+    numbers = [int(word) for word in _text("/proc/stat").split("\n", 1)[0].split()[1:9]]
+    idle = numbers[3] + numbers[4]
+    return (sum(numbers) - idle) / tree.TICKS, idle / tree.TICKS
+
+
 def others_busy(seconds: float = 1.0) -> float:
     """The share of all cores (0 to 1) in use during the next ``seconds``, in which the caller does nothing."""
-
-    def spent() -> tuple[int, int]:
-        numbers = [int(word) for word in _text("/proc/stat").split("\n", 1)[0].split()[1:9]]
-        return sum(numbers), numbers[3] + numbers[4]  # all; idle and waiting for a disk (proc(5))
-
-    all_before, idle_before = spent()
+    busy_before, idle_before = cores_spent()
     time.sleep(seconds)
-    all_after, idle_after = spent()
-    passed = all_after - all_before
-    return 1 - (idle_after - idle_before) / passed if passed else 0.0
+    busy_after, idle_after = cores_spent()
+    busy, idle = busy_after - busy_before, idle_after - idle_before
+    return busy / (busy + idle) if busy + idle else 0.0
 
 
 def _text(path: str) -> str:

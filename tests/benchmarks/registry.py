@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from typing import TypeAlias
 
 from tests.benchmarks.rows_distance import distance
-from tests.benchmarks.rows_files import get_far, get_large, get_sparse, put_fan, put_large, put_many, put_many_far
+from tests.benchmarks.rows_files import get_far, get_large, get_sparse, put_fan, put_large
 from tests.benchmarks.rows_flood import flood
 from tests.benchmarks.rows_hosts import cold, warm
 from tests.benchmarks.rows_latency import latency
@@ -20,6 +20,7 @@ from tests.benchmarks.rows_lines import gathered, prefixed
 from tests.benchmarks.rows_names import completion, folding
 from tests.benchmarks.rows_oneshot import one_shot
 from tests.benchmarks.rows_scale import idle, scale
+from tests.benchmarks.rows_small_files import put_again_far, put_many, put_many_far
 from tests.benchmarks.stage import Stage
 from tests.benchmarks.work import Work
 
@@ -46,6 +47,7 @@ WORKS: dict[str, MakeWork] = {
     "put-fan": put_fan,
     "put-many": put_many,
     "put-far": put_many_far,
+    "again-far": put_again_far,
     "get-far": get_far,
     "get-sparse": get_sparse,
 }

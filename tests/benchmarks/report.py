@@ -23,7 +23,13 @@ UNITS: dict[str, str] = {
     "number": "{:,.0f}",
 }
 CHART = "benchmarks.svg"
-_HEAD = ("work", "bar", "figure", "met")
+QUICK = "The quick form does fewer rounds of everything; what is smaller besides is said with each work."
+ROUNDS = (
+    "rounds: in how many of them the bar was met, each held against the other's of the same round, or against its "
+    "median where it did fewer. The verdict is that of the medians."
+)
+_HEAD = ("work", "bar", "figure", "met", "rounds")
+_MOST_DIGITS = 6
 
 
 def shown(value: float, unit: str) -> str:
@@ -43,15 +49,35 @@ def figure_text(figure: Figure) -> str:
     if figure.theirs is None:
         return shown(figure.value, unit)
     digits = 2 if figure.bar.limit >= 0.2 else 3
+    # as many as it takes to see on which side of the limit it is
+    while digits < _MOST_DIGITS and (round(figure.value, digits) <= figure.bar.limit) is not figure.met:
+        digits += 1
     return f"{figure.value:.{digits}f} × ({shown(figure.ours, unit)} : {shown(figure.theirs, unit)})"
 
 
-def _rows(done: Sequence[Done]) -> list[tuple[str, ...]]:
+def anchor(title: str) -> str:
+    """What a link inside a page calls the section of that title, as GitHub makes it."""
+    return "".join(letter for letter in title.lower().replace(" ", "-") if letter.isalnum() or letter in "-_")
+
+
+def _rows(done: Sequence[Done], *, link: bool = False) -> list[tuple[str, ...]]:
     return [
-        (figure.bar.what, bar_text(figure), figure_text(figure), "yes" if figure.met else "NO")
+        (
+            f"[{figure.bar.what}](#{anchor(one.work.title)})" if link else figure.bar.what,
+            bar_text(figure),
+            figure_text(figure),
+            "yes" if figure.met else "NO",
+            f"{figure.rounds_met} of {len(figure.rounds)}",
+        )
         for one in done
         for figure in one.figures()
     ]
+
+
+def bars_met(done: Sequence[Done]) -> str:
+    """How many of the bars are met."""
+    met = [figure.met for one in done for figure in one.figures()]
+    return f"Bars met: {sum(met)} of {len(met)}."
 
 
 def table(done: Sequence[Done]) -> str:
@@ -59,7 +85,7 @@ def table(done: Sequence[Done]) -> str:
     rows = [_HEAD, *_rows(done)]
     widths = [max(len(row[at]) for row in rows) for at in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:]])
+    return "\n".join([lines[0], "-" * max(map(len, lines)), *lines[1:], "", bars_met(done), ROUNDS])
 
 
 def details(one: Done) -> list[str]:
@@ -114,8 +140,8 @@ def page(
     peers: Peers = Peers(),  # noqa: B008  # nobody changes it
 ) -> str:
     """docs/benchmarks.md."""
+    quick = "" if full else f" {QUICK}"
     command = "make bench ARGS='--full --write'" if full else "make bench ARGS=--write"
-    missed = [row for row in _rows(done) if row[3] == "NO"]
     lines = [
         "# Benchmarks",
         "",
@@ -127,7 +153,7 @@ def page(
         "",
         f"Measured on {date}, {'full' if full else 'quick'} form. Contestants of one work take turns, round after "
         "round; what is compared is the ratio of their medians in that one run. Behind a median stands the range of "
-        "its rounds.",
+        f"its rounds.{quick} Scripts named with_*.py are in tests/benchmarks/scripts.",
         "",
         busy_text(busy),
         "",
@@ -136,9 +162,9 @@ def page(
         *_markdown(("with", "version"), [*versions.items(), *peers.versions.items()]),
         "",
         *(line for name, reason in peers.absent.items() for line in (f"{name} took no part. {reason}", "")),
-        f"Bars met: {len(_rows(done)) - len(missed)} of {len(_rows(done))}.",
+        f"{bars_met(done)} {ROUNDS[0].upper()}{ROUNDS[1:]}",
         "",
-        *_markdown(_HEAD, _rows(done)),
+        *_markdown(_HEAD, _rows(done, link=True)),
         "",
         f"![Bars of the main works, hostshell beside the others]({CHART})",
         "",

@@ -39,6 +39,7 @@ def flood(stage: Stage) -> Iterator[Work]:
                 "pss: the highest sum of proportional set sizes over the whole tree of processes, looked at every "
                 f"{LOOK_EVERY:g} s. bound: the sum of the largest resident set that each process ever had, as "
                 "the kernel keeps it; no peak between two looks can be higher (shared pages count each time).",
+                *stage.reduced("256M in place of 2G"),
             ),
         )
 

@@ -12,6 +12,7 @@ from dataclasses import replace
 from tests.benchmarks import findings, tree
 from tests.benchmarks.fleet import Fleet
 from tests.benchmarks.kept import Prompt, Script
+from tests.benchmarks.machine import cores_spent
 from tests.benchmarks.stage import Stage
 from tests.benchmarks.work import Bar, Contestant, Sample, Work, without_absent
 from tests.support import processes
@@ -85,6 +86,12 @@ def of_a_peer(
     return Contestant(name, shlex.join(words), lambda: once(words), rounds, peer=True)
 
 
+def _cores(spent: tuple[float, float], ours: float) -> Sample:
+    """What the servers took, and the share of the cores that nobody took, where the client took ``ours`` seconds."""
+    busy, idle = spent
+    return {"servers": max(0.0, busy - ours), "idle": 100 * idle / (busy + idle) if busy + idle else 0.0}
+
+
 # --- cold ---
 
 
@@ -99,6 +106,7 @@ def cold(stage: Stage) -> Iterator[Work]:
                 memory[name] = stage.cost(words, look_every=LOOK_EVERY).pss / 1e6
             cost = stage.cost(words)
             sample = {"wall": cost.wall, "cpu": cost.cpu, "cpu a host": cost.cpu / HOSTS * 1000}
+            sample |= _cores(cost.cores, cost.cpu)
             return sample | ({"memory": memory[name]} if name in memory else {})
 
         def peer(name: str) -> Contestant | None:
@@ -127,7 +135,7 @@ def cold(stage: Stage) -> Iterator[Work]:
                     ("parallel-ssh",),
                 ),
             ),
-            {"wall": "s", "cpu": "s", "cpu a host": "ms", "memory": "MB"},
+            {"wall": "s", "cpu": "s", "cpu a host": "ms", "servers": "s", "idle": "%", "memory": "MB"},
             rounds=stage.rounds(3, 5),
             warm_up=False,
             chart=("wall", "cpu a host"),
@@ -135,16 +143,13 @@ def cold(stage: Stage) -> Iterator[Work]:
             notes=(
                 f"Whole commands with a fan-out of {HOSTS}, from the start of the program to its end; its start, and "
                 "the end of every connection, count. cpu: user + system of the client's whole tree of processes, "
-                "without the servers. cpu a host: that, divided by the hosts.",
+                "without the servers. cpu a host: that, divided by the hosts. servers: what all others took of the "
+                "cores meanwhile, which is mostly the servers. idle: the share of the cores that nobody took.",
                 "parallel-ssh's library and Fabric check no host key in these forms, which is their default.",
-                findings.COLD,
+                *findings.COLD,
                 "memory: the largest sum of proportional set sizes over the tree in a run that is not timed "
-                f"({'looked at every ' + str(LOOK_EVERY) + ' s' if stage.full else 'full form only'}). "
-                + (
-                    ""
-                    if stage.full
-                    else "Reduced in this form: rounds; clush, pssh and ansible take part in the full form only."
-                ),
+                f"({'looked at every ' + str(LOOK_EVERY) + ' s' if stage.full else 'full form only'}).",
+                *stage.reduced("rounds; clush, pssh and ansible take part in the full form only"),
             ),
         )
 
@@ -193,9 +198,11 @@ def warm(stage: Stage) -> Iterator[Work]:
         prompt.turn(line, f"{HOSTS} ok")
 
         def sample(pid: int, turn: Callable[[], float]) -> Sample:
-            before = tree.cpu_seconds(pid)
+            ours, cores = tree.cpu_seconds(pid), cores_spent()
             wall = turn()
-            return {"wall": wall, "cpu a host": (tree.cpu_seconds(pid) - before) / HOSTS * 1000}
+            busy, idle = (after - before for after, before in zip(cores_spent(), cores, strict=True))
+            ours = tree.cpu_seconds(pid) - ours
+            return {"wall": wall, "cpu a host": ours / HOSTS * 1000} | _cores((busy, idle), ours)
 
         def library(name: str) -> Contestant | None:
             words = words_of(stage, hosts, name, "true", HOSTS, "kept")
@@ -245,15 +252,15 @@ def warm(stage: Stage) -> Iterator[Work]:
                     ("ansible, ControlPersist",),
                 ),
             ),
-            {"wall": "s", "cpu a host": "ms"},
+            {"wall": "s", "cpu a host": "ms", "servers": "s", "idle": "%"},
             rounds=stage.rounds(7, 15),
             chart=("wall", "cpu a host"),
             absent=(*libraries, "ansible, ControlPersist"),
             notes=(
                 "From the keys of the line to the summary on the terminal, or from a line to a script to its answer; "
                 "every contestant has run the command at least once before. ansible is a new process each time, and "
-                "its connections are kept by ssh; their CPU counts.",
-                findings.WARM,
-                *(() if stage.full else ("Reduced in this form: rounds; ansible takes part in the full form only.",)),
+                "its connections are kept by ssh; their CPU counts. servers and idle are as above.",
+                *findings.WARM,
+                *stage.reduced("rounds; ansible takes part in the full form only"),
             ),
         )

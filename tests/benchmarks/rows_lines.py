@@ -81,7 +81,7 @@ def prefixed(stage: Stage) -> Iterator[Work]:
             notes=(
                 "Each line of the file is held to be the next number of its host. memory is looked at every "
                 f"{LOOK_EVERY:g} s. lopsided: CPU of the busiest worker divided by that of the second.",
-                *(() if stage.full else ("Reduced in this form: rounds; clush takes part in the full form only.",)),
+                *stage.reduced("rounds; clush takes part in the full form only"),
             ),
         )
 
@@ -121,6 +121,6 @@ def gathered(stage: Stage) -> Iterator[Work]:
             absent=("clush -b",),
             notes=(
                 f"All hosts print the same. memory is looked at every {LOOK_EVERY:g} s. clush -b does it once.",
-                *(() if stage.full else ("Reduced in this form: rounds, and 20,000 lines in place of 100,000.",)),
+                *stage.reduced("rounds, and 20,000 lines in place of 100,000"),
             ),
         )

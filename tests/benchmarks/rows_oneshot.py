@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from tests.benchmarks import findings
 from tests.benchmarks.stage import Stage
 from tests.benchmarks.work import Bar, Work
 
@@ -30,5 +31,8 @@ def one_shot(stage: Stage) -> Iterator[Work]:
             {"wall": "s", "cpu": "s"},
             rounds=stage.rounds(7, 15),
             chart=("wall",),
-            notes=("wall is until the command itself has ended; cpu is user + system of its whole tree of processes.",),
+            notes=(
+                "wall is until the command itself has ended; cpu is user + system of its whole tree of processes.",
+                findings.ONE_SHOT,
+            ),
         )

@@ -86,7 +86,7 @@ def scale(stage: Stage) -> Iterator[Work]:
             notes=(
                 f"A host's share of the wall time and of the client's CPU, with a fan-out of {FANOUT} in both. A host "
                 "that failed would end the benchmark. Servers run on the same cores.",
-                *(() if stage.full else ("Reduced in this form: rounds, and 200 hosts in place of 1,000.",)),
+                *stage.reduced("rounds, and 200 hosts in place of 1,000"),
             ),
         )
 
@@ -152,6 +152,6 @@ def idle(stage: Stage) -> Iterator[Work]:
                 "proportional set sizes of all our processes, less the same when two hosts were connected, by "
                 "connection. before and after: connections that the servers' kernel has at the beginning and the end "
                 "of that time. next: the command after it, which is warm, on all hosts; cold: the one before.",
-                *(() if stage.full else ("Reduced in this form: time, and 200 connections in place of 1,000.",)),
+                *stage.reduced("time, and 200 connections in place of 1,000"),
             ),
         )

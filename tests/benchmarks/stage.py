@@ -46,6 +46,10 @@ class Stage:
         """So many rounds."""
         return full if self.full else quick
 
+    def reduced(self, what: str) -> tuple[str, ...]:
+        """The note about what is smaller in the quick form."""
+        return () if self.full else (f"Reduced in this form: {what}.",)
+
     @contextlib.contextmanager
     def fleet(self, hosts: int) -> Iterator[fleet.Fleet]:
         """Hosts on this stage, with their files in its folder."""

@@ -37,6 +37,7 @@ class Cost:
     ``pss`` and ``bound`` are the peak of memory in bytes as in `tree.Peak`, 0 where nobody looked; ``code`` is the exit
     code, negative for a signal; ``ended`` counts processes that outlived the command by too long and were ended.
     ``busy`` is the CPU of each process below the command that starts no other, as last looked at, highest first.
+    ``cores`` is what all cores together have worked and been idle until the command itself ended, in seconds.
     """
 
     wall: float
@@ -46,6 +47,7 @@ class Cost:
     code: int
     ended: int
     busy: tuple[float, ...] = ()
+    cores: tuple[float, float] = (0.0, 0.0)
 
 
 def witness(
@@ -99,7 +101,7 @@ def witness(
         raise RuntimeError(f"the witness of `{words[0]}` ended with {process.returncode} and said nothing")
     if answer.pop("late"):
         raise TimeoutError(f"`{' '.join(words)}` took more than {limit:.0f} s")
-    return Cost(**answer | {"busy": tuple(answer["busy"])})
+    return Cost(**answer | {"busy": tuple(answer["busy"]), "cores": tuple(answer["cores"])})
 
 
 # --- in the process of its own ---
@@ -127,6 +129,7 @@ def _leave(_number: int, _frame: object) -> None:
 
 def _watched(task: dict[str, Any]) -> dict[str, object]:
     from tests.benchmarks import tree
+    from tests.benchmarks.machine import cores_spent
     from tests.support import processes
 
     os.set_inheritable(task["tell"], False)
@@ -152,12 +155,14 @@ def _watched(task: dict[str, Any]) -> dict[str, object]:
     threads = [threading.Thread(target=give_up)]
     if task["look_every"]:
         threads.append(threading.Thread(target=look))
+    before = cores_spent()
     begun = time.monotonic()
     first = subprocess.Popen(task["words"], cwd=task["cwd"], env=task["environment"])
     for thread in threads:
         thread.start()
     status = os.waitpid(first.pid, 0)[1]
     wall = time.monotonic() - begun
+    busy_cores, idle_cores = (after - now for after, now in zip(cores_spent(), before, strict=True))
     first.returncode = os.waitstatus_to_exitcode(status)
     ended = _reap(begun + wall + task["linger"])
     done.set()
@@ -165,7 +170,16 @@ def _watched(task: dict[str, Any]) -> dict[str, object]:
         thread.join()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     highest = tuple(sorted((spent for pid, spent in busy.items() if pid not in parents | {first.pid}), reverse=True))
-    cost = Cost(wall, used.ru_utime + used.ru_stime, peak.pss, peak.bound, first.returncode, ended, highest)
+    cost = Cost(
+        wall,
+        used.ru_utime + used.ru_stime,
+        peak.pss,
+        peak.bound,
+        first.returncode,
+        ended,
+        highest,
+        (busy_cores, idle_cores),
+    )
     return {**asdict(cost), "late": late.is_set()}
 
 

@@ -33,7 +33,8 @@ class Bar:
     """What is promised: the median of ``measure`` of contestant ``ours`` is at most ``limit``.
 
     With ``against`` it is the ratio to the median of the best (lowest) of those contestants that is at most ``limit``.
-    ``unit`` is a key of `report.UNITS`, and says how an absolute figure is shown.
+    ``worst``: not the median of ours but the highest of all rounds. ``unit`` is a key of `report.UNITS`, and says how
+    an absolute figure is shown.
     """
 
     what: str
@@ -42,6 +43,7 @@ class Bar:
     limit: float
     unit: str
     against: tuple[str, ...] = ()
+    worst: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,18 +78,28 @@ class Work:
 
 @dataclass(frozen=True)
 class Figure:
-    """A bar and what was measured: ``value`` is what is held against the limit, ``ours`` and ``theirs`` are medians."""
+    """A bar and what was measured: ``value`` is what is held against the limit, ``ours`` and ``theirs`` are medians.
+
+    ``rounds`` has what each round of ours gives, held against the peer's of the same round, or against its median where
+    it has fewer: how firm the verdict is.
+    """
 
     bar: Bar
     value: float
     ours: float
     theirs: float | None = None
     peer: str = ""
+    rounds: tuple[float, ...] = ()
 
     @property
     def met(self) -> bool:
         """Whether the bar is met, to the digit: nothing is rounded first."""
         return self.value <= self.bar.limit
+
+    @property
+    def rounds_met(self) -> int:
+        """In how many rounds it was met."""
+        return sum(value <= self.bar.limit for value in self.rounds)
 
 
 @dataclass(frozen=True)
@@ -121,11 +133,16 @@ class Done:
         return [name for name in bar.against if name in self.samples and self.values(name, bar.measure)]
 
     def _figure(self, bar: Bar) -> Figure:
-        ours = self.median(bar.ours, bar.measure)
+        values = self.values(bar.ours, bar.measure)
+        ours = max(values) if bar.worst else statistics.median(values)
         if not bar.against:
-            return Figure(bar, ours, ours)
+            return Figure(bar, ours, ours, rounds=tuple(values))
         theirs, peer = min((self.median(name, bar.measure), name) for name in self._left(bar))
-        return Figure(bar, ours / theirs, ours, theirs, peer)
+        beside = self.values(peer, bar.measure)
+        if len(beside) < len(values):
+            beside = [theirs] * len(values)
+        rounds = tuple(value / other for value, other in zip(values, beside, strict=False))
+        return Figure(bar, ours / theirs, ours, theirs, peer, rounds)
 
 
 def carry_out(work: Work, say: Callable[[str], None] = lambda _: None) -> Done:

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hostshell.core.clean import clean
-from hostshell.ssh import exchange
+from hostshell.ssh import exchange, listing
 from hostshell.ssh import sftp as sftp_module
 from hostshell.ssh.crew import Crew
 from hostshell.ssh.exchange import MAX_PACKET, WINDOW, Exchange
@@ -163,8 +163,8 @@ class Generous(Server):
 def test_a_listing_without_an_end_has_one_here_in_names_and_in_bytes(
     count: int, length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sftp_module, "MAX_ENTRIES", 2_000)
-    monkeypatch.setattr(sftp_module, "MAX_NAMES", 1_000_000)
+    monkeypatch.setattr(listing, "MAX_ENTRIES", 2_000)
+    monkeypatch.setattr(listing, "MAX_NAMES", 1_000_000)
     server = Generous(tree())
     server.count, server.length = count, length
     sftp = start(Wire(server))
