@@ -64,12 +64,12 @@ MANY_FILES = (
 )
 
 SPARSE = (
-    "On the machine of docs/benchmarks.md the rate falls after some 3 GB, with the file on a memory file system too, and "
-    "scp's does the same (by hand, every 2 s: ours from 450 to 220 MB/s, scp's from 450 to 290): it is the machine's "
-    "memory that comes more slowly."
+    "On the machine of docs/benchmarks.md the rate falls after some 3 GB, with the file on a memory file system too, "
+    "and scp's does the same (by hand, every 2 s: ours from 450 to 220 MB/s, scp's from 450 to 290): it is the "
+    "machine's memory that comes more slowly."
 )
 
 ONE_SHOT = (
-    "We take three times the CPU of ssh: Python and its libraries are loaded, and two workers besides, on more than one "
-    "core at once. Where the cores are busy with something else, that shows in the wall time too."
+    "We take three times the CPU of ssh: Python and its libraries are loaded, and two workers besides, on more than "
+    "one core at once. Where the cores are busy with something else, that shows in the wall time too."
 )
