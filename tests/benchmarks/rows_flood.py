@@ -19,7 +19,7 @@ LIMIT = 900.0  # seconds
 @contextlib.contextmanager
 def flood(stage: Stage) -> Iterator[Work]:
     """`yes` on four hosts into a reader that counts. Without names before the lines, so that the count is exact."""
-    each, size = (2048 * MIB, "2G") if stage.full else (256 * MIB, "256M")
+    each, size = (2048 * MIB, "2G") if stage.full else (128 * MIB, "128M")
     with stage.fleet(HOSTS):
         words = ["hostshell", "-i", "hosts.ini", "--known-hosts", "known_hosts"]
         words += ["batch_run", "-a", "-N", "-cmd", f"yes | head -c {size}"]
@@ -39,7 +39,7 @@ def flood(stage: Stage) -> Iterator[Work]:
                 "pss: the highest sum of proportional set sizes over the whole tree of processes, looked at every "
                 f"{LOOK_EVERY:g} s. bound: the sum of the largest resident set that each process ever had, as "
                 "the kernel keeps it; no peak between two looks can be higher (shared pages count each time).",
-                *stage.reduced("256M in place of 2G"),
+                *stage.reduced("128M in place of 2G"),
             ),
         )
 

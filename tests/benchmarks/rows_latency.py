@@ -40,7 +40,7 @@ def _sample(delays: list[float]) -> Sample:
 @contextlib.contextmanager
 def latency(stage: Stage) -> Iterator[Work]:
     """Both contestants draw on a terminal; ssh has the talking host alone and says what the way itself takes."""
-    count = stage.rounds(150, 500)
+    count = stage.rounds(100, 500)
     talk = f"while [ ! -e {GO} ]; do sleep 0.1; done; while :; do echo at $(date +%s%N); sleep {PAUSE}; done"
     with stage.fleet(IDLE + 1) as hosts:
         talker, idle = hosts.names[0], len(hosts.names) - 1

@@ -101,7 +101,8 @@ def first_command(stage: Stage) -> Iterator[Work]:
             (contestant("typed at once", 0.0), contestant("typed a second later", TYPING)),
             (),
             {"first": "s", "second": "s"},
-            rounds=stage.rounds(3, 7),
+            rounds=stage.rounds(2, 7),
+            warm_up=stage.full,
             notes=(
                 "From the keys to the summary, for the first command and for the same again, whose connection is warm. "
                 "No bar: the first two differ by the start of the pool, which goes on while a person types.",

@@ -61,7 +61,7 @@ def put_many(stage: Stage) -> Iterator[Work]:
                 ),
             ),
             {"wall": "s", "cpu": "s"},
-            rounds=stage.rounds(1, 3),
+            rounds=stage.rounds(2, 3),
             warm_up=False,
             chart=("wall",),
             notes=(
