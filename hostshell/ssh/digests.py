@@ -56,6 +56,11 @@ class Foreseen:
     def __init__(self, connection: OpensSessions) -> None:
         self.channel = _begun(connection, _MANY)
 
+    @property
+    def waits(self) -> bool:
+        """Whether it can still be asked, as far as is known here."""
+        return self.channel is not None and not self.channel.closed and not self.channel.eof_received
+
     def close(self) -> None:
         """It is not wanted after all. Never fails."""
         if self.channel is not None:
