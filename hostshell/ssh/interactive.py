@@ -85,9 +85,7 @@ class Interactive(Execution):
         try:
             send_pty(channel, task.term, task.rows, task.columns, task.modes)
             self._await(channel, "the server gives no terminal (PermitTTY no, or an option of the key?)")
-            started = (
-                True  # from here on it may run there, and nothing is sent twice: a key may make a shell of anything
-            )
+            started = True  # from here on it may run there, and nothing is sent twice: a key may run anything
             if task.command is None:
                 send_shell(channel)
             else:

@@ -67,11 +67,14 @@ class Sessions:
     def open_session(self, window_size: int, timeout: float) -> paramiko.Channel:
         """A session with a window of its own, as paramiko's transport gives one, and `environment` is asked for.
 
-        It is the one that waits, where there is one, and the next is asked for: a copy may want two.
+        It is the one that waits, where there is one, and the next is asked for: a copy may want two. A window can be
+        made wider only, so that for one narrower than `WINDOW` a session is opened anew.
 
         Raises as `take` does.
         """
         patience = min(timeout, self._patience)
+        if window_size < WINDOW:
+            self._close_spare(patience)
         waiting = self._waiting(patience)
         channel = (waiting or self._new(patience, window_size)).channel
         try:

@@ -30,9 +30,11 @@ Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def own_sshd(tmp_path: Path, accounts: list[Account], client_key: Key) -> Iterator[Sshd]:
-    """A server of this test alone, whose sessions may be killed."""
-    with Sshd(tmp_path / "own-sshd") as server:
+def own_sshd(
+    tmp_path: Path, accounts: list[Account], client_key: Key, request: pytest.FixtureRequest
+) -> Iterator[Sshd]:
+    """A server of this test alone, whose sessions may be killed; a parameter gives its options."""
+    with Sshd(tmp_path / "own-sshd", options=getattr(request, "param", None)) as server:
         # options of its own keep `authorize` from forcing a command, which would start no login shell
         server.authorize(accounts[0], client_key.public, "no-agent-forwarding")
         yield server
@@ -235,13 +237,22 @@ def test_a_large_paste_arrives_whole_although_the_host_reads_late(at: Open) -> N
     terminal.wait_for_prompt()
 
 
+@pytest.mark.parametrize(
+    "own_sshd",
+    [pytest.param({}, id="sessions ahead"), pytest.param({"MaxSessions": "1"}, id="one session")],
+    indirect=True,
+)
 def test_ctrl_c_ends_a_flood(at: Open) -> None:
     terminal = at()
+    terminal.wait_for_prompt()
+    assert "1 ok" in terminal.run("batch_run -h h1 -cmd true")  # a session waits, with the window of a command
     shell(terminal)
     say(terminal, "yes a flood; echo over")
     terminal.wait(lambda: terminal.raw.count("a flood") > 5000, "a flood")
+    shown = len(terminal.raw)
     terminal.type(CTRL_C)
     terminal.wait(lambda: terminal.line().endswith("here>"), "the prompt of the host")
+    assert len(terminal.raw) - shown < 1024 * 1024  # the window of ssh's own client; a command's is twice as wide
     say(terminal, "exit 0")
     terminal.wait_for_prompt()
 
