@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hostshell.ssh.flushing import WORTH, Flushing
 from hostshell.ssh.remotefiles import FileShrank, SftpGone, SftpStopped
 from hostshell.ssh.sftpwire import BAD_MESSAGE, END_OF_FILE, Answer, Attributes, Kind, SftpError, pack_string
 
@@ -68,7 +69,10 @@ class Flow:
 class SftpUpload:
     """A file that is written through ``handle``. See `remotefiles.Upload`."""
 
-    def __init__(self, requests: Requests, handle: bytes, chunk: int, *, can_sync: bool) -> None:
+    def __init__(
+        self, requests: Requests, handle: bytes, chunk: int, *, can_sync: bool, flushing: Flushing | None = None
+    ) -> None:
+        self._flushing = flushing
         self._requests = requests
         self._head = pack_string(handle)
         self._chunk = chunk
@@ -89,18 +93,25 @@ class SftpUpload:
         """Write the bytes from ``start`` up to ``size``; returns once the last are on their way."""
         self._moved = moved
         offset = start
-        while not size or offset < size:
-            while len(self._under_way) >= MAX_REQUESTS or self._bytes >= MAX_BYTES:
-                await self._oldest()
-            data = read(min(self._chunk, size - offset) if size else self._chunk, offset)
-            if not data:
-                if size:
-                    raise FileShrank
-                return
-            number = self._requests.send(Kind.WRITE, self._head + struct.pack(">Q", offset), data)
-            self._under_way.append((number, len(data)))
-            self._bytes += len(data)
-            offset += len(data)
+        flushing = self._flushing if size - start >= WORTH else None
+        try:
+            while not size or offset < size:
+                while len(self._under_way) >= MAX_REQUESTS or self._bytes >= MAX_BYTES:
+                    await self._oldest()
+                data = read(min(self._chunk, size - offset) if size else self._chunk, offset)
+                if not data:
+                    if size:
+                        raise FileShrank
+                    return
+                number = self._requests.send(Kind.WRITE, self._head + struct.pack(">Q", offset), data)
+                self._under_way.append((number, len(data)))
+                self._bytes += len(data)
+                offset += len(data)
+                if flushing is not None:
+                    flushing.reached(offset)
+        finally:
+            if flushing is not None:
+                flushing.close()
 
     async def stat(self) -> Attributes:
         """The attributes of the file as the host made it."""

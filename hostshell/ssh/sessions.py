@@ -87,6 +87,17 @@ class Sessions:
             raise self._lost(error) from None
         return channel
 
+    def at_hand(self) -> paramiko.Channel | None:
+        """The session that waits, where the server has opened it already; the next is asked for. Never fails."""
+        if self._spare is None or not self._spare.answered.is_set():
+            return None
+        with contextlib.suppress(LinkLost, NoSession, *_GONE):
+            spare = self._waiting(0)
+            if spare is not None:
+                self.ahead()
+                return spare.channel
+        return None
+
     def _waiting(self, patience: float) -> SessionAsked | None:
         """The session that was asked for ahead, where there is one that the server has opened."""
         spare, self._spare = self._spare, None

@@ -18,10 +18,11 @@ from hostshell.core.clean import clean, decode
 from hostshell.ssh import digests
 from hostshell.ssh.exchange import MAX_PACKET, POLL, WINDOW, Exchange
 from hostshell.ssh.failures import LinkLost
+from hostshell.ssh.flushing import Flushing
 from hostshell.ssh.listing import entries_of
 from hostshell.ssh.pipeline import Flow, SftpDownload, SftpUpload
 from hostshell.ssh.remotefiles import Digests, NoSftp, SftpGone, SftpStopped, Unsettled
-from hostshell.ssh.sessions import Refused
+from hostshell.ssh.sessions import Refused, Sessions
 from hostshell.ssh.sftpwire import (
     BAD_MESSAGE,
     CREATE,
@@ -198,7 +199,7 @@ class Sftp(Exchange):
         opening: int | None = None
         try:
             opening = self._ask_open(path, WRITE | CREATE | EXCLUSIVE, Attributes(mode=0o600))
-            return self._upload(await self._handle(opening))
+            return self._upload(path, await self._handle(opening))
         except SftpStopped:
             await self._unmake(path, self.latest if opening is None else opening)
             raise
@@ -219,10 +220,15 @@ class Sftp(Exchange):
 
     async def reopen(self, path: bytes) -> SftpUpload:
         """Go on with a file that is there."""
-        return self._upload(await self._handle(self._ask_open(path, WRITE, Attributes())))
+        return self._upload(path, await self._handle(self._ask_open(path, WRITE, Attributes())))
 
-    def _upload(self, handle: bytes) -> SftpUpload:
-        return SftpUpload(self, handle, self.write_chunk, can_sync=b"fsync@openssh.com" in self.extensions)
+    def _upload(self, path: bytes, handle: bytes) -> SftpUpload:
+        can_sync = b"fsync@openssh.com" in self.extensions
+        sessions = self._sessions
+        flushing = None
+        if can_sync and isinstance(sessions, Sessions):
+            flushing = Flushing(sessions.at_hand, path, self._stopped)
+        return SftpUpload(self, handle, self.write_chunk, can_sync=can_sync, flushing=flushing)
 
     async def open(self, path: bytes) -> SftpDownload:
         """Open a file for reading."""
