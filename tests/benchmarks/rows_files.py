@@ -78,7 +78,10 @@ def _large(
         rounds=stage.rounds(2, 3),
         warm_up=stage.full,
         chart=("wall",),
-        notes=("1.11 × of scp's wall time is 0.9 × of its rate. cpu is the client's whole tree of processes.",),
+        notes=(
+            "1.11 × of scp's wall time is 0.9 × of its rate. cpu is the client's whole tree of processes.",
+            *(findings.PUT_LARGE if action == "put" else ()),
+        ),
     )
 
 
