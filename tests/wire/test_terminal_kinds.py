@@ -285,12 +285,16 @@ def test_a_resize_during_a_copy_leaves_no_remains_of_its_progress(
         terminal.wait_for("1 failed in ")
         terminal.enter(f"batch_scp -h h1 -action put -local {name} -remote big-{rewraps}")
         try:
-            terminal.wait_for("0 of 1 hosts")
+            bar = re.compile(r"h1 \[#*\.+\] +\d+%, .*MB")  # the first drawing may be of less than a megabyte
+
+            def is_drawn() -> bool:
+                rows = terminal.drawn()
+                return any(map(bar.match, rows)) and any("0 of 1 hosts" in row for row in rows)
+
+            terminal.wait(is_drawn, "a bar of some megabytes, and the sum")
             relay.freeze()
-            row = next(row for row in terminal.drawn() if "0 of 1 hosts" in row)
-            assert len(row) < 80
-            bar = next(row for row in terminal.drawn() if re.match(r"h1 \[#*\.+\] +\d+%, .*MB", row))
-            assert len(bar) < 80
+            assert [len(row) < 80 for row in terminal.drawn() if "0 of 1 hosts" in row] == [True]
+            assert [len(row) < 80 for row in terminal.drawn() if bar.match(row)] == [True]
             terminal.resize(20, rewraps=rewraps)
             relay.thaw()
 
