@@ -1,6 +1,6 @@
 """Requests out and answers in, in any order, over one channel: what SFTP does below its verbs.
 
-Must not know any request's meaning. It stands on paramiko's public Channel alone; every wait can be stopped, and ends.
+Must not know any request's meaning. It stands on a paramiko Channel; every wait can be stopped, and ends.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import paramiko
 from hostshell.ssh.crew import reply
 from hostshell.ssh.remotefiles import SftpGone, SftpStopped
 from hostshell.ssh.sftpwire import Answer, Kind, Reader
+from hostshell.ssh.transport import Transport
 
 MAX_PACKET = 512 * 1024  # bytes: larger than any answer to what we ask; a server that sends more is refused
 WINDOW = 16 * 1024 * 1024  # bytes that the server may send ahead, so also the most that waits here in memory
 POLL = 0.1  # seconds between two looks at whether to stop, while nothing comes
 PATIENCE = 300.0  # seconds for an answer: slow disks and tapes are slow, but not for ever
 HURRY = 0.3  # seconds to remove what is unfinished, once we are told to stop
-SEND_PIECE = 64 * 1024
+SEND_PIECE = 64 * 1024  # bytes of requests that are worth sending before an answer is waited for
+QUICK = 0.05  # seconds in which a way takes what is sent at once, or we would heed a stop too late
 
 
 class Exchange:
@@ -35,6 +37,7 @@ class Exchange:
         self._stopped = stopped
         self._until: float | None = None  # the end of the last words, once we are told to stop
         self._broken = ""
+        self._quick = True  # whether the way took at once what was sent last
         self._out = bytearray()
         self._in = bytearray()
         self._number = 0
@@ -143,7 +146,7 @@ class Exchange:
         while self._out:
             self.heed()
             try:
-                sent = self._channel.send(bytes(memoryview(self._out)[:SEND_PIECE]))
+                sent = self._send()
             except TimeoutError:
                 if not self._channel.get_transport().is_alive():
                     raise self._ended() from None
@@ -155,7 +158,34 @@ class Exchange:
             if sent <= 0:
                 raise self._ended()
             del self._out[:sent]
-            since = time.monotonic()
+            now = time.monotonic()
+            self._quick = now - since < QUICK
+            since = now
+
+    def _send(self) -> int:
+        """Send what one packet takes, or all that the window has room for, in one segment; how many bytes it was.
+
+        A packet has 32 KiB at most, so a large write is eight: in one segment they cost one system call, and wake the
+        server once. Raises what `paramiko.Channel.send` does.
+        """
+        channel = self._channel
+        with memoryview(self._out) as waiting:
+
+            def send(begin: int) -> int:
+                return channel.send(waiting[begin:])  # type: ignore[arg-type]  # it slices what it gets, and copies that
+
+            transport = channel.get_transport()
+            # whoever keeps packets back must not wait for room: what is kept would have to arrive first
+            if len(waiting) <= SEND_PIECE or not self._quick or not isinstance(transport, Transport):
+                return send(0)
+            sent = 0
+            with transport.together():
+                while sent < len(waiting) and channel.out_window_size > 0:
+                    count = send(sent)
+                    if count <= 0:
+                        return 0
+                    sent += count
+            return sent or send(0)
 
     def _packet(self) -> tuple[int, bytes]:
         """The next packet: its type and what follows."""

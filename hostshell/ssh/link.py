@@ -12,6 +12,7 @@ import threading
 import time
 from typing import Protocol
 
+from hostshell.ssh import heap
 from hostshell.ssh.deadlines import DEADLINES, Alarm
 
 READ_SIZE = 128 * 1024  # bytes asked of the kernel at once; paramiko itself reads a packet in two small pieces
@@ -71,6 +72,7 @@ class Link:
         self.hurry = True
         self.expired = False
         self.received = 0
+        self._sent = 0
         self.first = b""
         self._heard = time.clock_gettime(_CLOCK)
         self.deadline = deadline
@@ -145,6 +147,8 @@ class Link:
         if self.received < FIRST:
             self.first += data[: FIRST - self.received]
         self.received += len(data)
+        if self.received > heap.MUCH:
+            heap.keep()
         self._heard = time.clock_gettime(_CLOCK)
         if self.hurry and _QUICKACK is not None:
             with contextlib.suppress(OSError):  # no TCP, or closed meanwhile
@@ -184,7 +188,11 @@ class Link:
 
     def _send(self, pieces: list[bytes]) -> None:
         self._kept = []
-        self._sock.sendall(b"".join(pieces))
+        data = b"".join(pieces)
+        self._sent += len(data)
+        if self._sent > heap.MUCH:
+            heap.keep()
+        self._sock.sendall(data)
 
     def settimeout(self, seconds: float | None) -> None:
         """paramiko asks for short waits so that it can look around; ours are woken by `close` instead."""

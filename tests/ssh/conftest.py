@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 import secrets
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,8 @@ import pytest
 from hostshell.core.model import Get, Put
 from hostshell.core.paths import local_layout
 from hostshell.ssh import transfer
+from hostshell.ssh.link import Link
+from hostshell.ssh.transport import Transport
 from tests.support.accounts import Account
 from tests.support.keys import Key
 from tests.support.sshd import Sshd
@@ -76,8 +79,8 @@ class Copier:
 
 
 def connect(address: str, port: int, user: str, key: Path) -> paramiko.Transport:
-    """A plain connection, logged in."""
-    transport = paramiko.Transport((address, port))
+    """A connection over our own transport, logged in; its sessions are paramiko's."""
+    transport = Transport(Link(socket.create_connection((address, port)), budget=None))
     transport.start_client(timeout=20)
     transport.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(key)))
     return transport

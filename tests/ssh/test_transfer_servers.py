@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import struct
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -15,9 +16,11 @@ import paramiko
 import pytest
 
 from hostshell.ssh import exchange, plan
+from hostshell.ssh.link import Link
 from hostshell.ssh.partials import LEAST, Claims, part_name
 from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transfer import TransferError
+from hostshell.ssh.transport import Transport
 from tests.ssh.conftest import Copier, connect, folder_of
 from tests.ssh.trees import everything, make_tree, names, picture
 from tests.support.accounts import Account, public_folder
@@ -176,7 +179,7 @@ def against(tmp_path: Path) -> Iterator[Callable[[type[_FromHome]], Copier]]:
     def make(sftp: type[_FromHome]) -> Copier:
         server = _Own(tmp_path, account, sftp)
         server.start()
-        transport = paramiko.Transport((server.address, server.port))
+        transport = Transport(Link(socket.create_connection((server.address, server.port)), budget=None))
         opened.append((server, transport))
         transport.start_client(timeout=20)
         transport.auth_password(account.name, account.password)
