@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from hostshell.core import paths
 from hostshell.core.model import Get
+from hostshell.ssh.flushing import WORTH
 from hostshell.ssh.landing import Folder
 from hostshell.ssh.partials import CANNOT_GO_ON, LEAST, part_name
 from hostshell.ssh.plan import Ledger, Refused, remote_reason
@@ -90,9 +91,12 @@ class Receiver:
                 found.mode,
                 None if found.atime is None or found.mtime is None else (found.atime, found.mtime),
                 preserve=self._task.preserve,
-                sync=self._task.sync or size > SYNCED,
+                sync=self._syncs(size),
                 backup=self._stamp if self._task.backup else "",
             )
+
+    def _syncs(self, size: int) -> bool:
+        return self._task.sync or size > SYNCED
 
     def _partial(self, arrival: Arrival, found: Attributes) -> bytes:
         host = self._host.encode("utf-8", "surrogateescape")
@@ -106,6 +110,8 @@ class Receiver:
                 unfinished.anew()
             if unfinished.start:
                 self._ledger.resumed(arrival.name, unfinished.start)
+            if size - unfinished.start >= WORTH and self._syncs(size):
+                unfinished.flush()
             await download.fetch(unfinished.write, unfinished.start, size, self._ledger.moved)
         except (SftpGone, SftpStopped):
             if not self._task.force and (name := unfinished.leave()):  # with --force the same copy would not go on

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from hostshell.core import paths
 from hostshell.ssh import localdigests, partials
+from hostshell.ssh.localflushing import LocalFlushing
 from hostshell.ssh.plan import Refused, local_reason
 
 # what a file system says that has no hard links, or takes no more of them
@@ -36,6 +37,7 @@ class Unfinished:
         self._temporary = b""
         self._lasting = False
         self._leave = False
+        self._flushing: LocalFlushing | None = None
         self.start = 0
         self.existing = file_at(folder, name)
         self._folder = os.dup(folder)  # the one given may be closed while this file is still under way
@@ -112,6 +114,10 @@ class Unfinished:
             return self._temporary
         return b""
 
+    def flush(self) -> None:
+        """Bring it to the disk while it is written: much is to come, and it is to be synced before it has its name."""
+        self._flushing = LocalFlushing(self._folder, self._temporary, self.start)
+
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``. Raises `Refused`."""
         try:
@@ -120,6 +126,8 @@ class Unfinished:
                 data, offset = data[written:], offset + written
         except OSError as error:
             raise Refused(f"cannot be written: {local_reason(error)}") from None
+        if self._flushing is not None:
+            self._flushing.reached(offset)
 
     def finish(
         self, mode: int | None, times: tuple[int, int] | None, *, preserve: bool, sync: bool = False, backup: str = ""

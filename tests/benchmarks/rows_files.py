@@ -80,7 +80,7 @@ def _large(
         chart=("wall",),
         notes=(
             "1.11 × of scp's wall time is 0.9 × of its rate. cpu is the client's whole tree of processes.",
-            *(findings.PUT_LARGE if action == "put" else ()),
+            *(findings.PUT_LARGE if action == "put" else findings.GET_LARGE),
         ),
     )
 
