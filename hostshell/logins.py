@@ -36,7 +36,7 @@ class Logins:
         self._known_hosts = known_hosts
         self._host_keys = host_keys
         self._default_host_keys = default_host_keys
-        self._desk = SecretDesk(ask)
+        self._desk = SecretDesk(None if ask is None else _given_up(ask))
         self._ask = ask
         self._typed: list[Secret] = []  # given for one job only, and never to be written down
         self._answers: dict[str, Secret] = {}
@@ -166,7 +166,7 @@ class Logins:
     def _secret(self, source: SecretSource, what: str, name: str) -> Secret:
         try:
             return self._desk.get(source, what)
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             raise SecretError(f"no {what} was given for {name}; nothing was run") from None
 
     def _of_key(self, path: str, host: Host, *, needed: bool) -> Secret | None:
@@ -175,9 +175,21 @@ class Logins:
         if place not in self._looked_up:
             try:
                 self._looked_up[place] = self._desk.passphrase(path, host.identity_agent, needed=needed)
-            except (EOFError, KeyboardInterrupt):
+            except EOFError:
                 raise SecretError(f"no passphrase was given for {path}; nothing was run") from None
         return self._looked_up[place]
+
+
+def _given_up(ask: AskSecret) -> AskSecret:
+    """``ask``, whose question a Ctrl-C ends as Ctrl-D does. One that comes while nothing is asked ends the job."""
+
+    def question(text: str) -> str:
+        try:
+            return ask(text)
+        except KeyboardInterrupt:
+            raise EOFError from None
+
+    return question
 
 
 def _advice(source: SecretSource | None, *, typed: bool) -> str:

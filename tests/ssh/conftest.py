@@ -17,7 +17,7 @@ import pytest
 from hostshell.core.model import Get, Put
 from hostshell.core.paths import local_layout
 from hostshell.ssh import transfer
-from hostshell.ssh.link import Link
+from hostshell.ssh.link import Link, tune
 from hostshell.ssh.transport import Transport
 from tests.support.accounts import Account
 from tests.support.keys import Key
@@ -80,7 +80,9 @@ class Copier:
 
 def connect(address: str, port: int, user: str, key: Path) -> paramiko.Transport:
     """A connection over our own transport, logged in; its sessions are paramiko's."""
-    transport = Transport(Link(socket.create_connection((address, port)), budget=None))
+    sock = socket.create_connection((address, port))
+    tune(sock, keepalive=0)
+    transport = Transport(Link(sock, budget=None))
     transport.start_client(timeout=20)
     transport.auth_publickey(user, paramiko.Ed25519Key.from_private_key_file(str(key)))
     return transport

@@ -10,10 +10,11 @@ import pytest
 from hostshell.core.errors import LocalFileError, SecretError, UsageError
 from hostshell.core.model import Login, Ping, Run, Secret
 from hostshell.core.targets import Targets
+from hostshell.inventory.secrets import SecretDesk
 from hostshell.session import Session
 from tests.support.accounts import Account, can_make_users
 from tests.support.keys import Key, make_key
-from tests.support.running import Outcome, collect, host_section
+from tests.support.running import Outcome, collect, host_section, write_inventory
 from tests.support.sshd import Sshd
 
 needs_users = pytest.mark.skipif(
@@ -122,6 +123,22 @@ def test_a_password_that_is_to_be_asked_for_needs_a_terminal(
     session = open_session(sshd, host_section("a", sshd, accounts[0], client_key), terminal=False)
     with pytest.raises(SecretError, match="no terminal to ask at"):
         session.job(Ping(), ["a"], login=Login(ask_password=True))
+
+
+def test_an_interrupt_is_a_passphrase_not_given_only_where_one_was_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> str:
+        raise KeyboardInterrupt
+
+    locked = make_key(tmp_path / "locked", "ed25519", "a phrase")
+    inventory = write_inventory(tmp_path, f"[host:a]\naddress = 127.0.0.1\nkey = {locked.path}\n")
+    with Session(inventory, ask_secret=interrupt) as session:
+        with pytest.raises(SecretError, match="no passphrase was given"):
+            session.job(Ping(), ["a"])
+        monkeypatch.setattr(SecretDesk, "passphrase", interrupt)  # it comes while the file is read
+        with pytest.raises(KeyboardInterrupt):
+            session.job(Ping(), ["a"])
 
 
 def test_key_and_port_of_the_command_line_beat_the_inventory(
