@@ -12,7 +12,7 @@ import sys
 
 MUCH = 4 * 1024 * 1024  # bytes through one connection: from here on it pays
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of glibc's malloc.h
-_KEPT = 16 * 1024 * 1024  # bytes at the end of a heap that are kept; each thread that is at work has one
+_KEPT = 4 * 1024 * 1024  # bytes at the end of a heap that are kept, many times a write; glibc has up to 8 heaps a core
 _LARGE = 2 * 1024 * 1024  # bytes of a block that is still taken from the kernel, and given back when it is freed
 
 
@@ -21,10 +21,10 @@ def keep() -> bool:
     """Keep what is freed, from now on; whether this C library can. The first call in a process does it."""
     if not sys.platform.startswith("linux"):
         return False
-    import ctypes  # costs some milliseconds, and most sessions never need it
-
     try:
+        import ctypes  # costs some milliseconds, and most sessions never need it
+
         mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):  # another C library
+        return bool(mallopt(_TRIM_THRESHOLD, _KEPT)) and bool(mallopt(_MMAP_THRESHOLD, _LARGE))
+    except Exception:  # another C library, a Python without ctypes, a kernel that forbids it: a link must not end of it
         return False
-    return bool(mallopt(_TRIM_THRESHOLD, _KEPT)) and bool(mallopt(_MMAP_THRESHOLD, _LARGE))

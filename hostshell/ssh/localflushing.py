@@ -1,23 +1,19 @@
 """A large file on its way to this machine's disk while the rest of it still comes: its last sync then has little to do.
 
-As `flushing`, on this side. It is the last sync that counts, and that tells of a disk that fails: this one is done
-through an opening of its own, to which the kernel tells each failure once more (fsync(2)). Must not know what is
-copied.
+As `flushing`, on this side. Must not know what is copied.
 """
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 from hostshell.ssh.flushing import STEP
 
-# all copies of a process share one thread, and one that finds it busy goes on: many syncs at once are no quicker
-_THREAD = ThreadPoolExecutor(1, "flushing")
-_FREE = threading.Lock()
+_FREE = threading.Lock()  # one at a time in a process, and a copy that finds it busy goes on: more are no quicker
 _sync = getattr(os, "fdatasync", os.fsync)  # macOS has the latter only
+_FAILED = (errno.EIO, errno.ENOSPC, errno.EDQUOT)  # what a sync says of data that did not reach the disk (fsync(2))
 
 
 class LocalFlushing:
@@ -27,25 +23,43 @@ class LocalFlushing:
         self._folder = folder
         self._name = name
         self._due: float = start + STEP
+        self._thread: threading.Thread | None = None
+        self._failure: OSError | None = None
 
     def reached(self, offset: int) -> None:
         """The file has been written up to ``offset``. Waits for nobody, and never fails."""
         if offset < self._due or not _FREE.acquire(blocking=False):
             return
         self._due = offset + STEP
+        descriptor = -1
         try:
-            flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            descriptor = os.open(self._name, flags, dir_fd=self._folder)
-            _THREAD.submit(_carry_out, descriptor)
-        except (OSError, RuntimeError):  # the latter: this process is about to end
+            # to be read: a program that is still open to be written is not run, and a sync asks for no more
+            descriptor = os.open(
+                self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._folder
+            )
+            thread = threading.Thread(target=self._carry_out, args=(descriptor,), name="flushing", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError):  # the latter: there is no thread left, or this process is about to end
             self._due = float("inf")
+            if descriptor >= 0:
+                os.close(descriptor)
             _FREE.release()
+        else:
+            self._thread = thread
 
+    def settled(self) -> None:
+        """The file has been synced to its end: raise `OSError` where an earlier sync told that the disk failed."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._failure is not None:
+            raise self._failure
 
-def _carry_out(descriptor: int) -> None:
-    try:
-        with contextlib.suppress(OSError):
+    def _carry_out(self, descriptor: int) -> None:
+        try:
             _sync(descriptor)
-        os.close(descriptor)
-    finally:
-        _FREE.release()
+        except OSError as error:
+            if error.errno in _FAILED:
+                self._failure = error
+        finally:
+            os.close(descriptor)
+            _FREE.release()

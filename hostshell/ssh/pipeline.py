@@ -93,25 +93,22 @@ class SftpUpload:
         """Write the bytes from ``start`` up to ``size``; returns once the last are on their way."""
         self._moved = moved
         offset = start
-        flushing = self._flushing if size - start >= WORTH else None
-        try:
-            while not size or offset < size:
-                while len(self._under_way) >= MAX_REQUESTS or self._bytes >= MAX_BYTES:
-                    await self._oldest()
-                data = read(min(self._chunk, size - offset) if size else self._chunk, offset)
-                if not data:
-                    if size:
-                        raise FileShrank
-                    return
-                number = self._requests.send(Kind.WRITE, self._head + struct.pack(">Q", offset), data)
-                self._under_way.append((number, len(data)))
-                self._bytes += len(data)
-                offset += len(data)
-                if flushing is not None:
-                    flushing.reached(offset)
-        finally:
-            if flushing is not None:
-                flushing.close()
+        if size - start < WORTH:
+            self._flushing = None
+        while not size or offset < size:
+            while len(self._under_way) >= MAX_REQUESTS or self._bytes >= MAX_BYTES:
+                await self._oldest()
+            data = read(min(self._chunk, size - offset) if size else self._chunk, offset)
+            if not data:
+                if size:
+                    raise FileShrank
+                return
+            number = self._requests.send(Kind.WRITE, self._head + struct.pack(">Q", offset), data)
+            self._under_way.append((number, len(data)))
+            self._bytes += len(data)
+            offset += len(data)
+            if self._flushing is not None:
+                self._flushing.reached(offset)
 
     async def stat(self) -> Attributes:
         """The attributes of the file as the host made it."""
@@ -142,11 +139,17 @@ class SftpUpload:
             while last:
                 (await self._requests.answer(last[0])).settled()
                 last.pop(0)
+            if sync and self._flushing is not None:
+                self._flushing.settled()
         finally:
             self._forget(last)
+            if self._flushing is not None:
+                self._flushing.close()
 
     def abandon(self) -> None:
         """Close without waiting; what is under way may still be written."""
+        if self._flushing is not None:
+            self._flushing.close()
         if self._open:
             self._open = False
             self._forget([])

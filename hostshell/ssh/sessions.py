@@ -108,14 +108,14 @@ class Sessions:
         if spare.opened:
             return spare
         # asked for while another was in use, it may have been one too many
-        self._one_only = self.transport.is_active()
-        self.transport.get_exception()
+        if self.transport.is_active():
+            self._one_only = True
+            self.transport.get_exception()
         return None
 
     def _close_spare(self, patience: float) -> None:
-        spare, self._spare = self._spare, None
+        spare = self._waiting(patience)
         if spare is not None:
-            self._await(spare, patience)
             with contextlib.suppress(*_GONE):
                 spare.channel.close()
 

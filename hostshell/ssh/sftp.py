@@ -43,6 +43,7 @@ from hostshell.ssh.transport import send_subsystem
 MAX_HANDLE = 256  # bytes (draft, section 6.3): every read and write repeats it
 PLAIN_CHUNK = 32 * 1024  # bytes in a read or write that every server takes (draft, section 3)
 BEST_CHUNK = 255 * 1024  # bytes, where the server's limits@openssh.com allows it; OpenSSH's does: 256 KiB and a header
+HEADER = 1024  # bytes of a packet that are not data, as OpenSSH leaves
 NOISE = 200  # bytes of a shell's greeting that are shown
 
 
@@ -143,10 +144,12 @@ class Sftp(Exchange):
             return
         with contextlib.suppress(SftpError):
             limits = reply.expect(Kind.EXTENDED_REPLY)
-            _, reads, writes, _ = (limits.long() for _ in range(4))
+            packet, reads, writes, _ = (limits.long() for _ in range(4))
             self.flow.expect(time.monotonic() - self._asked)
-            self.read_chunk = min(BEST_CHUNK, reads) or BEST_CHUNK  # 0 is "no limit"
-            self.write_chunk = min(BEST_CHUNK, writes) or BEST_CHUNK
+            # 0 is "no limit"; what travels in a packet has a header, and a handle that may be long
+            best = max(min(BEST_CHUNK, packet - HEADER), PLAIN_CHUNK) if packet else BEST_CHUNK
+            self.read_chunk = min(best, reads) or best
+            self.write_chunk = min(best, writes) or best
 
     def _noise(self) -> SftpGone:
         text = clean(decode(bytes(self._in[:NOISE])).strip().partition("\n")[0])

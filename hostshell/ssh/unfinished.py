@@ -155,6 +155,8 @@ class Unfinished:
             os.utime(self._descriptor, times)
         if sync:
             os.fsync(self._descriptor)
+            if self._flushing is not None:
+                self._flushing.settled()
         # some file systems report a full disk only at a close; the lock lives on in the copy until the rename is done
         descriptor, self._descriptor = self._descriptor, os.dup(self._descriptor)
         os.close(descriptor)

@@ -184,6 +184,12 @@ def test_a_handle_is_no_longer_than_the_protocol_says() -> None:
             ask(sftp, verb)
 
 
+def learn(sftp: Sftp) -> None:
+    """Ask so often that the server's limits have come by, too: it answers in any order."""
+    for _ in range(20):
+        ask(sftp, "stat")
+
+
 @effort(60)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=4, max_size=4))
 def test_any_limits_of_a_server_leave_chunks_that_work(limits: list[int]) -> None:
@@ -194,8 +200,33 @@ def test_any_limits_of_a_server_leave_chunks_that_work(limits: list[int]) -> Non
             return super()._answer(kind, body)
 
     sftp = start(Wire(Limited(tree(), extensions=LIMITS)))
+    learn(sftp)
     assert 0 < sftp.read_chunk <= sftp_module.BEST_CHUNK < MAX_PACKET
     assert 0 < sftp.write_chunk <= sftp_module.BEST_CHUNK
+
+
+@pytest.mark.parametrize(
+    ("packet", "writes", "chunk"),
+    [
+        (262_144, 261_120, 261_120),  # OpenSSH's
+        (131_072, 0, 130_048),  # a packet has a header
+        (131_072, 200_000, 130_048),
+        (34_000, 0, 32_976),
+        (100, 0, 32_768),
+        (0, 0, 261_120),
+        (0, 65_536, 65_536),
+    ],
+)
+def test_a_write_fits_into_a_packet_of_the_server(packet: int, writes: int, chunk: int) -> None:
+    class Limited(Server):
+        def _answer(self, kind: int, body: bytes) -> tuple[int, bytes]:
+            if kind == Kind.EXTENDED:
+                return Kind.EXTENDED_REPLY, struct.pack(">4Q", packet, 0, writes, 0)
+            return super()._answer(kind, body)
+
+    sftp = start(Wire(Limited(tree(), extensions=LIMITS)))
+    learn(sftp)
+    assert sftp.write_chunk == chunk
 
 
 def test_what_waits_in_memory_is_bounded_by_a_window_and_a_packet() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import paramiko
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from hostshell.ssh import exchange
 from hostshell.ssh.exchange import POLL, Exchange
 from hostshell.ssh.link import Link
+from hostshell.ssh.remotefiles import SftpGone, SftpStopped
 from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transport import Transport
 from tests.support.accounts import Account
@@ -47,13 +48,21 @@ def segments(transport: Transport, monkeypatch: pytest.MonkeyPatch) -> list[int]
     return lengths
 
 
-def to(transport: paramiko.Transport, command: str) -> tuple[paramiko.Channel, Exchange]:
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way counts as quick from its first byte on."""
+    monkeypatch.setattr(exchange, "CALM", 0)
+
+
+def to(
+    transport: paramiko.Transport, command: str, stopped: Callable[[], bool] = lambda: False
+) -> tuple[paramiko.Channel, Exchange]:
     """An exchange with a command that takes bytes and has no idea of SFTP."""
     channel = transport.open_session()
     channel.settimeout(20)
     channel.exec_command(command)
     channel.settimeout(POLL)
-    return channel, Exchange(channel, lambda: False)
+    return channel, Exchange(channel, stopped)
 
 
 def ended(channel: paramiko.Channel) -> bytes:
@@ -65,10 +74,10 @@ def ended(channel: paramiko.Channel) -> bytes:
     return said
 
 
-def send_all(requests: Exchange, count: int) -> str:
-    """Send so many requests; the digest of what has to arrive."""
+def send_all(requests: Exchange, count: int, after: int = 0) -> str:
+    """Send so many requests, ``after`` others; the digest of what has to arrive."""
     digest = hashlib.sha256()
-    for number in range(1, count + 1):
+    for number in range(after + 1, after + count + 1):
         data = number.to_bytes(3, "big") * (WRITE // 3)
         sent = requests.send(Kind.WRITE, b"head", data)
         assert sent == number
@@ -77,6 +86,7 @@ def send_all(requests: Exchange, count: int) -> str:
     return digest.hexdigest()
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_large_request_travels_in_one_segment(transport: Transport, segments: list[int]) -> None:
     channel, requests = to(transport, "sha256sum")
     segments.clear()
@@ -85,6 +95,7 @@ def test_a_large_request_travels_in_one_segment(transport: Transport, segments: 
     assert ended(channel).startswith(digest.encode())
 
 
+@pytest.mark.usefixtures("quick")
 def test_no_packet_is_kept_back_where_the_window_ends_in_a_request(transport: Transport, segments: list[int]) -> None:
     channel, requests = to(transport, "sleep 0.3; sha256sum")
     segments.clear()
@@ -93,19 +104,67 @@ def test_no_packet_is_kept_back_where_the_window_ends_in_a_request(transport: Tr
     assert sum(segments) > 24 * WRITE
 
 
-def test_a_way_that_is_slow_takes_a_packet_at_a_time_so_that_a_stop_is_heeded(
+def takes_packet_by_packet(segments: list[int], size: int = WRITE) -> bool:
+    return len(segments) >= size // PACKET and max(segments) < 2 * PACKET
+
+
+def test_a_way_takes_a_packet_at_a_time_until_it_is_known_to_be_quick(
     transport: Transport, segments: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "QUICK", 0.0)
+    """What the kernel keeps for a slow way it takes at once, too; within a segment no stop is heeded."""
+    monkeypatch.setattr(exchange, "QUICK", 20.0)
     channel, requests = to(transport, "sha256sum")
-    send_all(requests, 1)
     segments.clear()
-    requests.send(Kind.WRITE, b"head", bytes(WRITE))
-    assert len(segments) >= WRITE // PACKET
-    assert max(segments) < 2 * PACKET
+    send_all(requests, exchange.CALM // WRITE)
+    assert takes_packet_by_packet(segments, exchange.CALM // WRITE * WRITE)
+    segments.clear()
+    send_all(requests, 3, after=exchange.CALM // WRITE)
+    assert max(segments) > 2 * PACKET
     ended(channel)
 
 
+def test_a_way_that_is_slow_takes_a_packet_at_a_time(
+    transport: Transport, segments: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "QUICK", 0.0)
+    monkeypatch.setattr(exchange, "CALM", 1)
+    channel, requests = to(transport, "sha256sum")
+    segments.clear()
+    send_all(requests, 2)
+    assert takes_packet_by_packet(segments, 2 * WRITE)
+    ended(channel)
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_last_words_after_a_stop_are_not_kept_back(transport: Transport, segments: list[int]) -> None:
+    stopped: list[bool] = []
+    channel, requests = to(transport, "sha256sum", lambda: bool(stopped))
+    send_all(requests, 1)
+    stopped.append(True)
+    segments.clear()
+    with pytest.raises(SftpStopped):
+        requests.send(Kind.WRITE, b"head", bytes(WRITE))
+    requests.send(Kind.WRITE, b"head", bytes(PACKET))
+    assert takes_packet_by_packet(segments)
+    ended(channel)
+
+
+@pytest.mark.parametrize("calm", [0, 1 << 40], ids=["in one segment", "packet by packet"])
+def test_after_a_host_that_takes_nothing_the_same_is_said_of_what_is_asked_next(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, calm: int
+) -> None:
+    """An error holds on to what was being sent; the next request has to find its place behind that all the same."""
+    monkeypatch.setattr(exchange, "PATIENCE", 0.3)
+    monkeypatch.setattr(exchange, "CALM", calm)
+    _, requests = to(transport, "exec sleep 20")
+    with pytest.raises(SftpGone, match="took no data") as first:
+        send_all(requests, 40)
+    with pytest.raises(SftpGone, match="took no data"):
+        requests.send(Kind.CLOSE, b"head")
+    assert first.value.message
+
+
+@pytest.mark.usefixtures("quick")
 def test_keys_that_are_exchanged_in_the_midst_hold_nothing_up(transport: Transport) -> None:
     channel, requests = to(transport, "sha256sum")
     plain, sent = transport._send_user_message, []

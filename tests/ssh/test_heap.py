@@ -74,3 +74,14 @@ thread.join()
 """
     for way in ("out", "in"):
         assert said_by(program.replace("WAY", way)) == ["0", "False", "1"]
+
+
+@pytest.mark.parametrize("without", ["_ctypes", "ctypes"])
+def test_a_python_without_ctypes_goes_on_as_it_is(without: str) -> None:
+    program = f"""
+import sys
+sys.modules["{without}"] = None
+from hostshell.ssh import heap
+print(heap.keep(), heap.keep())
+"""
+    assert said_by(program) == ["False", "False"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -86,13 +88,69 @@ def test_a_copy_does_not_wait_for_a_sync_that_takes_its_time(folder: int, disk: 
     assert len(disk.inodes) == 2
 
 
-def test_a_sync_that_fails_leaves_it_to_the_last_one(folder: int, disk: Disk) -> None:
-    disk.error = OSError(5, "Input/output error")
+def test_a_sync_that_cannot_be_done_leaves_it_to_the_last_one(folder: int, disk: Disk) -> None:
+    disk.error = OSError(errno.EINVAL, "Invalid argument")
     flushing = LocalFlushing(folder, b"part", 0)
     for count in (1, 2):
         flushing.reached(count * STEP)
         disk.settle()
         assert len(disk.inodes) == count
+    flushing.settled()
+
+
+def test_a_disk_that_fails_is_told_though_a_later_sync_says_nothing(folder: int, disk: Disk) -> None:
+    """Before Linux 4.13 a failed write was told to one sync only, whichever came first (fsync(2))."""
+    disk.error = OSError(errno.EIO, "Input/output error")
+    disk.ready.clear()
+    flushing = LocalFlushing(folder, b"part", 0)
+    flushing.reached(STEP)
+    told: list[OSError] = []
+
+    def settle() -> None:
+        try:
+            flushing.settled()
+        except OSError as error:
+            told.append(error)
+
+    thread = threading.Thread(target=settle)
+    thread.start()
+    assert disk.begun.wait(PATIENCE)
+    disk.ready.set()
+    thread.join(PATIENCE)
+    assert told == [disk.error]
+
+
+def test_a_download_onto_a_disk_that_fails_while_it_comes_is_no_success(copier: Copier, disk: Disk) -> None:
+    disk.error = OSError(errno.EIO, "Input/output error")
+    (copier.there / "big").write_bytes(b"")
+    os.truncate(copier.there / "big", WORTH + STEP)
+    copier.get("big", "out", expect="cannot be written: input/output error")
+    assert not any(path.is_file() for path in copier.here.rglob("*"))
+
+
+def test_where_no_thread_can_be_had_nothing_is_left_open(
+    folder: int, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def start(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    before = os.listdir("/proc/self/fd")
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", start)
+        LocalFlushing(folder, b"part", 0).reached(STEP)
+    assert os.listdir("/proc/self/fd") == before
+    LocalFlushing(folder, b"part", 0).reached(STEP)
+    disk.settle()
+    assert len(disk.inodes) == 1
+
+
+def test_a_program_is_not_open_to_be_written_once_its_copy_has_ended(folder: int, disk: Disk) -> None:
+    disk.ready.clear()
+    flushing = LocalFlushing(folder, b"part", 0)
+    flushing.reached(STEP)
+    assert disk.begun.wait(PATIENCE)
+    assert fcntl.fcntl(disk.descriptors[0], fcntl.F_GETFL) & os.O_ACCMODE == os.O_RDONLY
+    disk.ready.set()
 
 
 def test_a_file_that_is_gone_is_left_alone(tmp_path: Path, folder: int, disk: Disk) -> None:

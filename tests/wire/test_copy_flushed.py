@@ -34,6 +34,24 @@ BESIDE = {
     "opens nothing": "touch $0.beside; exec {server} -P open",
     "syncs nothing": "touch $0.beside; exec {server} -P fsync",
 }
+# an SFTP server that opens any file, and answers every sync with the status $1; in sh, for an account may not have more
+ANSWERS = r"""
+take() {
+    set -- $(dd bs=1 count=4 2>/dev/null | od -An -tu1)
+    [ $# = 4 ] || exit 0
+    dd bs=1 count=$(($3 * 256 + $4)) 2>/dev/null >/dev/null
+}
+status=$(printf '\\%03o' "$1")
+take; printf '\000\000\000\005\002\000\000\000\003'
+take; printf '\000\000\000\012\146\000\000\000\001\000\000\000\001h'
+number=1
+while take; do
+    number=$((number + 1))
+    echo "$number" >"$2"
+    printf '\000\000\000\021\145\000\000\000'"$(printf '\\%03o' $number)"'\000\000\000'"$status"
+    printf '\000\000\000\000\000\000\000\000'
+done
+"""
 
 
 @pytest.fixture
@@ -48,8 +66,9 @@ def start(tmp_path: Path, accounts: list[Account], client_key: Key) -> Iterator[
         script = folder / "sftp"
         script.write_text(
             f"#!/bin/sh\nif mkdir $0.first 2>/dev/null; then exec {server} -e -l DEBUG2 2>>$0.log; fi\n"
-            + BESIDE[beside].format(server=server)
+            + BESIDE.get(beside, beside).format(server=server)
         )
+        (folder / "sftp.sh").write_text(ANSWERS)
         script.chmod(0o755)
         sshd = Sshd(tmp_path / "sshd", options={"Subsystem": f"sftp {script}", **options})
         opened.append(sshd.__enter__())
@@ -104,6 +123,30 @@ def test_whatever_becomes_of_the_session_beside_the_copy_is_whole(
     sshd, logs = start(how)
     copy(tmp_path, sshd, accounts[0], client_key, big)
     assert appears(logs / "sftp.beside")
+
+
+def test_a_server_that_cannot_sync_what_is_read_is_copied_to_as_well(
+    tmp_path: Path, clean_home: Path, start: Start, accounts: list[Account], client_key: Key, big: Path
+) -> None:
+    os.truncate(big, WORTH + 12 * STEP)  # long enough for a program to start beside it
+    sshd, logs = start("exec sh $0.sh 8 $0.syncs")
+    copy(tmp_path, sshd, accounts[0], client_key, big)
+    assert (logs / "sftp.syncs").exists()
+
+
+def test_a_disk_that_fails_while_the_file_comes_is_told_though_the_last_sync_says_nothing(
+    tmp_path: Path, clean_home: Path, start: Start, accounts: list[Account], client_key: Key, big: Path
+) -> None:
+    """Before Linux 4.13 a failed write was told to one sync only, whichever came first (fsync(2))."""
+    os.truncate(big, WORTH + 12 * STEP)  # long enough for a program to start beside it
+    sshd, logs = start("touch $0.beside; exec sh $0.sh 4 $0.syncs")
+    inventory = write_inventory(tmp_path, host_section("a", sshd, accounts[0], client_key))
+    with Session(inventory, known_hosts=write_known_hosts(tmp_path, sshd.known_hosts_line)) as session:
+        assert run(session, "true", "a").status() == {"a": "ok"}
+        outcome = collect(session.stream(session.job(Put(str(big), "~/"), ["a"])))
+        assert outcome.status() == {"a": "failed"}
+        assert run(session, f"ls -A | grep -c {big.name}", "a").status() == {"a": "failed"}  # nothing is left
+    assert (logs / "sftp.syncs").exists()
 
 
 @pytest.mark.parametrize("sessions", ["1", "2"])
