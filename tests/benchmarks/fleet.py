@@ -6,7 +6,7 @@ A login gets /bin/sh, the fastest to start of what every system has. Must not kn
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,12 +66,15 @@ def names_of(hosts: int, digits: int = 4) -> list[str]:
 
 
 @contextlib.contextmanager
-def started(folder: Path, account: Account, key: Key, hosts: int) -> Iterator[Fleet]:
-    """Start servers for so many hosts, all with one host key, and write the files."""
+def started(folder: Path, account: Account, key: Key, hosts: int, folders: Sequence[Path] = ()) -> Iterator[Fleet]:
+    """Start servers for so many hosts, all with one host key, and write the files.
+
+    ``folders``: where SFTP begins on each host, as if each had a home of its own; empty: at the one home of all.
+    """
     addresses = [address_of(number) for number in range(1, hosts + 1)]
     host_key = make_key(folder / "host-key")
     with contextlib.ExitStack() as stack:
-        servers = _on_one_port(stack, folder, addresses, host_key)
+        servers = _on_one_port(stack, folder, addresses, host_key, folders)
         for server in servers:
             server.authorize(account, key.public)
         port = servers[0].port
@@ -85,18 +88,22 @@ def started(folder: Path, account: Account, key: Key, hosts: int) -> Iterator[Fl
         yield Fleet(folder, tuple(names), tuple(addresses), port, account, tuple(servers))
 
 
-def _on_one_port(stack: contextlib.ExitStack, folder: Path, addresses: list[str], host_key: Key) -> list[Sshd]:
+def _on_one_port(
+    stack: contextlib.ExitStack, folder: Path, addresses: list[str], host_key: Key, folders: Sequence[Path]
+) -> list[Sshd]:
+    each = 1 if folders else MOST_SOCKETS
     for attempt in range(ATTEMPTS):
         port = free_port(addresses[0])
         with contextlib.ExitStack() as trying:
             try:
                 servers = []
-                for at in range(0, len(addresses), MOST_SOCKETS):
-                    some = addresses[at : at + MOST_SOCKETS]
+                for at in range(0, len(addresses), each):
+                    some = addresses[at : at + each]
                     listen = [f"{address}:{port}" for address in some]
+                    sftp = f"sftp internal-sftp -d {folders[at]}" if folders else "sftp internal-sftp"
                     server = Sshd(
                         folder / f"sshd-{attempt}-{at}",
-                        options={"ListenAddress": listen, "LogLevel": "ERROR"},
+                        options={"ListenAddress": listen, "LogLevel": "ERROR", "Subsystem": sftp},
                         address=some[0],
                     )
                     server.port, server.host_keys["ed25519"] = port, host_key

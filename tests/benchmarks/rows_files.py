@@ -92,40 +92,55 @@ def _large(
 def put_fan(stage: Stage) -> Iterator[Work]:
     """One file to eight hosts."""
     size = (50 if stage.full else 10) * MB
-    with stage.fleet(FAN) as hosts, place(stage) as there:
-        (stage.folder / "data").write_bytes(os.urandom(size))
-        # the hosts are one machine with one home: each gets a name of its own, but with clush, which cannot do that
-        ours = [*OURS, "put", "data", f"{THERE}/{{host}}", "-a"]
-        options = [*hosts.ssh_options()[:-4], "-o", f"Port={hosts.port}", "-o", f"User={hosts.account.name}"]
+    with place(stage) as there:
+        folders = [there / str(number) for number in range(1, FAN + 1)]
+        for folder in folders:
+            folder.mkdir()
+            os.chown(folder, stage.account.uid, there.stat().st_gid)
 
-        def clush() -> Contestant | None:
-            if "clush" not in stage.peers:
-                return None
-            words = [*stage.peers.words["clush"], "-S", "-q", "-f", str(FAN), "-o", shlex.join(options)]
-            words += ["-w", node_set(hosts.addresses), "--copy", "data", "--dest", f"{hosts.account.home}/{THERE}/"]
-            made = copies(stage, "clush --copy", words, lambda: emptied(there), size=size * FAN)
-            shown = shlex.join(words).replace(str(hosts.account.home), "HOME")
-            return Contestant(made.name, shown, made.once, peer=True)
+        def before() -> None:
+            for folder in folders:
+                emptied(folder)
 
-        yield Work(
-            f"put {size // MB} MB to {FAN} hosts",
-            without_absent(
-                [copies(stage, "hostshell", ours, lambda: emptied(there), size=size * FAN), clush()],
-            ),
-            (Bar(f"put {size // MB} MB to {FAN} hosts, wall", "hostshell", "wall", 1.0, "s", ("clush --copy",)),),
-            {"wall": "s", "cpu": "s", "rate": "MB/s"},
-            rounds=stage.rounds(1, 2),
-            warm_up=False,
-            chart=("wall",),
-            absent=("clush --copy",),
-            notes=(
-                "rate: of all hosts together. All hosts are this machine: hostshell writes a file for each, and "
-                "clush's scp the same one for all. HOME stands for the home of the login, where a relative path begins "
-                "for hostshell.",
-                *stage.reduced("10 MB in place of 50"),
-            ),
-        )
-        (stage.folder / "data").unlink()
+        with stage.fleet(FAN, folders) as hosts:
+            (stage.folder / "data").write_bytes(os.urandom(size))
+            ours = [*OURS, "put", "data", "./", "-a"]
+            options = [*hosts.ssh_options()[:-4], "-o", f"Port={hosts.port}", "-o", f"User={hosts.account.name}"]
+
+            def checked(name: str, words: Sequence[str]) -> Contestant:
+                made = copies(stage, name, words, before, size=size * FAN)
+
+                def once() -> Sample:
+                    sample = made.once()
+                    if any((folder / "data").stat().st_size != size for folder in folders):
+                        raise RuntimeError(f"{name} did not copy to each of {FAN} hosts")
+                    return sample
+
+                return Contestant(name, made.command, once, peer=made.peer)
+
+            def clush() -> Contestant | None:
+                if "clush" not in stage.peers:
+                    return None
+                words = [*stage.peers.words["clush"], "-S", "-q", "-f", str(FAN), "-o", shlex.join(options)]
+                words += ["-w", node_set(hosts.addresses), "--copy", "data", "--dest", "./"]
+                return checked("clush --copy", words)
+
+            yield Work(
+                f"put {size // MB} MB to {FAN} hosts",
+                without_absent([checked("hostshell", ours), clush()]),
+                (Bar(f"put {size // MB} MB to {FAN} hosts, wall", "hostshell", "wall", 1.0, "s", ("clush --copy",)),),
+                {"wall": "s", "cpu": "s", "rate": "MB/s"},
+                rounds=stage.rounds(1, 3),
+                warm_up=False,
+                chart=("wall",),
+                absent=("clush --copy",),
+                notes=(
+                    "rate: of all hosts together. All hosts are this machine; SFTP begins in a folder of its own on each, so "
+                    "that both write a file for each host.",
+                    *stage.reduced("10 MB in place of 50"),
+                ),
+            )
+            (stage.folder / "data").unlink()
 
 
 # --- far away, and huge ---

@@ -51,9 +51,9 @@ class Stage:
         return () if self.full else (f"Reduced in this form: {what}.",)
 
     @contextlib.contextmanager
-    def fleet(self, hosts: int) -> Iterator[fleet.Fleet]:
-        """Hosts on this stage, with their files in its folder."""
-        with fleet.started(self.folder, self.account, self.key, hosts) as made:
+    def fleet(self, hosts: int, folders: Sequence[Path] = ()) -> Iterator[fleet.Fleet]:
+        """Hosts on this stage, with their files in its folder. ``folders`` as `fleet.started` takes them."""
+        with fleet.started(self.folder, self.account, self.key, hosts, folders) as made:
             yield made
 
     def cost(self, words: Sequence[str], *, code: int = 0, stdout: int | IO[Any] | None = None, **more: float) -> Cost:
