@@ -135,8 +135,8 @@ def put_fan(stage: Stage) -> Iterator[Work]:
                 chart=("wall",),
                 absent=("clush --copy",),
                 notes=(
-                    "rate: of all hosts together. All hosts are this machine; SFTP begins in a folder of its own on each, so "
-                    "that both write a file for each host.",
+                    "rate: of all hosts together. All hosts are this machine; SFTP begins in a folder of its own on "
+                    "each, so that both write a file for each host.",
                     *stage.reduced("10 MB in place of 50"),
                 ),
             )
