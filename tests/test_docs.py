@@ -11,7 +11,7 @@ import pytest
 from hostshell.core.commands import COMMANDS, SETTINGS, Command
 from hostshell.core.errors import UsageError
 from hostshell.core.grammar import parse_line
-from hostshell.core.invocations import ShowHelp
+from hostshell.core.invocations import BatchRun, BatchScp, ShowHelp
 from hostshell.shell.help import WIDTH, command_help, overview
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -59,6 +59,16 @@ def test_every_example_means_something(command: Command) -> None:
     assert command.examples
     for example in command.examples:
         assert parse_line(example) is not None
+
+
+def test_no_example_leaves_files_where_another_makes_directories() -> None:
+    """They are tried one after the other: --outdir writes DIR/HOST, and a get makes LOCAL/HOST/."""
+    parsed = [parse_line(example) for command in COMMANDS for example in command.examples]
+    files = {folder for run in parsed if isinstance(run, BatchRun) for folder in (run.outdir, run.errdir) if folder}
+    directories = {copy.local for copy in parsed if isinstance(copy, BatchScp)}
+    assert files
+    assert directories
+    assert not files & directories
 
 
 @each_command

@@ -147,7 +147,7 @@ COMMANDS: tuple[Command, ...] = (
             "batch_run -h h[1-3] -b -cmd 'echo \"{host} says hello\" | tr a-z A-Z'",
             'batch_run -a -f 2 -t 30 -cmd "uname -sr"',
             "batch_run -a -N -q --rc max -cmd 'uname -n'",
-            "batch_run -a --outdir ./out/ --errdir ./err/ -cmd 'df -h'",
+            "batch_run -a --outdir ./stdout/ --errdir ./stderr/ -cmd 'df -h'",
             "batch_run -g web_clusters --cwd /tmp --env LANG=C -cmd 'echo $LANG; pwd'",
         ),
         notes=f"{_DEFAULTS} {_ENDED}",

@@ -108,6 +108,9 @@ class _Folder:
             if self._is_link(name):
                 message = f"{self._option}: {self._shown(name)} is a symbolic link, and none is followed"
                 raise LocalFileError(message, f"remove it, or name another directory; {_NOTHING_RUN}") from None
+            if isinstance(error, IsADirectoryError):  # a get leaves one for each host
+                message = f"{self._option}: {self._shown(name)} is a directory, where a file has to be"
+                raise LocalFileError(message, f"name another directory; {_NOTHING_RUN}") from None
             message = f"{self._option}: cannot write {self._shown(name)}: {_reason(error)}"
             raise LocalFileError(message, _NOTHING_RUN) from None
         if not ordinary:

@@ -300,15 +300,15 @@ class Landing:
         return _no_folder(self._parts[index], here, error, path)
 
 
+_AWAY = "remove it, or choose another -local"
+
+
 def _no_folder(name: bytes, parent: int, error: OSError, path: bytes = b"") -> Refused:
     """Why a folder cannot be used, in words."""
     with contextlib.suppress(OSError):
         mode = os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode
         if stat.S_ISLNK(mode):
-            return Refused(
-                f"{shown(path or name)} is a symlink on this machine, and a download follows none",
-                "remove it, or choose another -local",
-            )
+            return Refused(f"{shown(path or name)} is a symlink on this machine, and a download follows none", _AWAY)
         if not stat.S_ISDIR(mode):
-            return Refused(f"{shown(path or name)} is a file on this machine")
+            return Refused(f"{shown(path or name)} is a file on this machine, where a directory has to be", _AWAY)
     return Refused(f"the folder {shown(path or name)} cannot be made: {local_reason(error)}")

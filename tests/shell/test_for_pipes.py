@@ -203,6 +203,14 @@ def test_a_link_is_not_followed_and_nothing_runs(stage: Stage, tmp_path: Path) -
     assert precious.read_text() == "keep"
 
 
+def test_a_directory_that_a_get_has_made_for_a_host_is_named_with_a_way_out(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "out" / "web1").mkdir(parents=True)
+    code, _, err = stage(f"batch_run -g web --outdir {tmp_path}/out -cmd x")
+    assert (code, stage.pool.jobs) == (2, [])
+    assert f"{tmp_path}/out/web1 is a directory, where a file has to be" in err
+    assert "name another directory; nothing was run" in err
+
+
 def test_what_is_no_ordinary_file_is_refused_without_waiting_for_it(stage: Stage, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()

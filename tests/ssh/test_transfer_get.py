@@ -93,6 +93,15 @@ def test_a_link_planted_as_a_folder_is_refused(copier: Copier, planted: str) -> 
     assert names(victim) == []
 
 
+def test_a_file_where_the_hosts_folder_has_to_be_is_named_with_a_way_out(copier: Copier) -> None:
+    (copier.there / "name").write_text("new")
+    (copier.here / "out").mkdir()
+    (copier.here / "out" / "h1").write_text("what --outdir wrote")
+    with pytest.raises(TransferError, match="a file on this machine, where a directory has to be") as failure:
+        copier.get("name")
+    assert failure.value.hint == "remove it, or choose another -local"
+
+
 def test_a_link_in_the_persons_own_path_counts(copier: Copier) -> None:
     (copier.there / "name").write_text("new")
     (copier.here / "real").mkdir()
