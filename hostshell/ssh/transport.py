@@ -27,6 +27,7 @@ from paramiko.compress import ZlibCompressor
 
 from hostshell.ssh.link import Link
 from hostshell.ssh.packets import PACKET_LIMIT, Packets
+from hostshell.ssh.received import Received
 
 # paramiko still offers retired algorithms; ours are those that OpenSSH 9 offers, the cheapest safe cipher first
 CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
@@ -177,6 +178,7 @@ class Transport(paramiko.Transport):
         with self.lock:
             number = self._next_channel()  # type: ignore[attr-defined]  # private
             channel = paramiko.Channel(number)
+            channel.in_buffer = Received()
             self._channels.put(number, channel)  # type: ignore[attr-defined]  # private
             self.channel_events[number] = answered
             self.channels_seen[number] = True

@@ -83,6 +83,14 @@ def test_a_buffer_sets_our_bell_when_something_comes_and_when_it_closes() -> Non
     assert bell.rung == 2
 
 
+def test_a_pipe_keeps_what_it_was_fed_in_a_buffer_that_a_subclass_may_replace() -> None:
+    assert hasattr(BufferedPipe(), "_buffer")
+    assert "self._buffer_frombytes(" in inspect.getsource(BufferedPipe.feed)
+    for verb in (BufferedPipe.read, BufferedPipe.empty):
+        assert "self._buffer_tobytes(" in inspect.getsource(verb)
+        assert "del self._buffer[:]" in inspect.getsource(verb)
+
+
 def test_a_user_message_is_sent_by_the_name_that_we_call() -> None:
     assert list(inspect.signature(Transport._send_user_message).parameters) == ["self", "data"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.ssh.received import Received
 from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.transport import WINDOW, Transport
 from tests.support.accounts import Account
@@ -44,6 +45,7 @@ def test_a_session_that_was_refused_ahead_is_not_asked_for_again(
     asked.clear()
     second.close()
     third = sessions.open_session(window, PATIENCE)
+    assert isinstance(third.in_buffer, Received)
     third.exec_command("echo here")
     assert third.recv(10) == b"here\n"
     assert set(asked) == {window}
