@@ -5,24 +5,28 @@ Imports core only: replay a saved stream of events to test it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import TypeAlias
 
 from hostshell.core.clean import clean
 from hostshell.core.events import Event, Examined, Failure, Finished, Started, Summary
 from hostshell.core.names import fold
-from hostshell.core.steps import Fact, Step
+from hostshell.core.steps import Fact, Result, Step, StepName
 from hostshell.core.turns import Note
 from hostshell.shell.screen import BOLD, DIM, GREEN, RED, YELLOW, Screen
 from hostshell.shell.summary import SummaryLines
 
 _MARKS = {"ok": ("ok", GREEN), "warning": ("!", YELLOW), "failed": ("x", RED), "skipped": ("-", DIM)}
 _NAME = 13  # columns of a step's name
+_TOOK = 8  # columns of its time
 _MOST = 3  # items of a fact that are shown
 _FIRST = "settings"  # the step with which an attempt begins
 
+_Way: TypeAlias = tuple[tuple[StepName, str, Result, tuple[str, ...]], ...]
+
 
 class Checkup:
-    """Hosts that fail alike, and at the same step, share one walk: that of the first of them."""
+    """Hosts that fail alike, after the same steps, share one walk. It says what each of them saw where that differs."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
@@ -55,7 +59,7 @@ class Checkup:
                 pass
 
     def _end(self, summary: Summary) -> None:
-        alike: dict[tuple[str, ...], list[str]] = {}
+        alike: dict[tuple[str, str, str, _Way], list[str]] = {}
         fine: list[str] = []
         for host in self._hosts:  # in the order in which they were named
             finished = self._finished.get(host)
@@ -63,19 +67,26 @@ class Checkup:
                 continue
             if finished.status != "ok":
                 error = finished.error or Failure("exit", finished.status)
-                alike.setdefault((finished.status, error.message, error.hint), []).append(host)
+                alike.setdefault((finished.status, error.message, error.hint, self._way(host)), []).append(host)
                 continue
             warnings = [step for step in self._steps.get(host, ()) if step.result == "warning"]
             if warnings:
-                alike.setdefault(("ok", warnings[0].message, warnings[0].hint), []).append(host)
+                alike.setdefault(("ok", warnings[0].message, warnings[0].hint, self._way(host)), []).append(host)
             else:
                 fine.append(host)
-        for (status, message, hint), hosts in alike.items():
+        for (status, message, hint, _), hosts in alike.items():
             self._walk(status, message, hint, hosts)
         if fine:
             self._fine(fine)
         self._screen.err(self._counts(summary, len(fine)))
         self._summary.write(summary, quiet=True)  # notes
+
+    def _way(self, host: str) -> _Way:
+        """What a host's steps have to have in common with those of others that are told with them."""
+        return tuple(
+            (step.name, step.via, step.result, tuple(label for label, _ in _seen(step)))
+            for step in self._steps.get(host, ())
+        )
 
     def _walk(self, status: str, message: str, hint: str, hosts: list[str]) -> None:
         screen = self._screen
@@ -85,23 +96,27 @@ class Checkup:
         lines = [screen.wrapped(heading, "", BOLD, colour)]
         if hint:
             lines.append(screen.wrapped(clean(hint), "    ", DIM))
-        for step in self._steps.get(hosts[0], ()):
-            lines.append(self._line(step))
+        walks = zip(*(self._steps.get(host, ()) for host in hosts), strict=True)
+        alike = [(same, _took(same)) for same in walks]
+        width = max((len(took) for _, took in alike), default=0)
+        lines += [self._line(same, took.rjust(max(_TOOK, width))) for same, took in alike]
         screen.err("\n".join(lines) + "\n")
 
-    def _line(self, step: Step) -> str:
-        screen = self._screen
+    def _line(self, same: Sequence[Step], took: str) -> str:
+        """One step, as it was taken for each host of a walk."""
+        screen, step = self._screen, same[0]
         mark, colour = _MARKS[step.result]
         name = f"{step.name:<{_NAME}}"
         if step.via:
             name = f"{step.via}: {step.name}"
-        seconds = f"{1000 * step.seconds:.0f} ms"
-        seen = "; ".join(_seen(step))
-        if step.result != "ok" and step.message:
-            seen = f"{seen}; {step.message}" if seen and step.result == "warning" else seen or step.message
-        head = f"  {mark:<2} {name} {seconds:>8}  "
+        pieces = zip(*(_seen(one) for one in same), strict=True)
+        seen = "; ".join(_together(piece[0][0], [text for _, text in piece]) for piece in pieces)
+        message = _together("", [one.message for one in same if one.message])
+        if step.result != "ok" and message:
+            seen = f"{seen}; {message}" if seen and step.result == "warning" else seen or message
+        head = f"  {mark:<2} {name} {took}  "
         first, *more = screen.wrapped(clean(seen), " " * len(head)).split("\n")
-        painted = f"  {screen.paint(f'{mark:<2}', colour)} {name} {screen.paint(f'{seconds:>8}', DIM)}  "
+        painted = f"  {screen.paint(f'{mark:<2}', colour)} {name} {screen.paint(took, DIM)}  "
         return "\n".join([painted + first[len(head) :], *more]).rstrip()
 
     def _fine(self, hosts: list[str]) -> None:
@@ -126,30 +141,22 @@ class Checkup:
         return f"{', '.join(parts)}, in {summary.seconds:.2f} s\n"
 
 
-def _seen(step: Step) -> Iterable[str]:
-    """What a person wants to see of a step's facts."""
+def _seen(step: Step) -> tuple[tuple[str, str], ...]:
+    """What a person wants to see of a step's facts: each with its name, "" where it speaks for itself, and its text."""
     facts = step.facts
     if step.name == "name":
         name, addresses = str(facts.get("name", "")), _some(facts.get("addresses"))
-        yield name if addresses == name else f"{name} is {addresses}" if addresses else f"{name} is not found"
-    elif step.name == "key exchange":
-        if step.result == "failed":
-            yield step.message
-        return
-    elif step.name == "host key":
-        yield str(facts.get("key", ""))
+        if addresses == name:
+            return (("", name),)
+        return (("", f"{name} is {addresses}" if addresses else f"{name} is not found"),)
+    if step.name in ("key exchange", "sftp"):
+        return (("", step.message),) if step.result == "failed" else ()
+    if step.name == "host key":
         known = _some(facts.get("known"))
-        if known:
-            yield f"known: {known}"
-    elif step.name == "sftp":
-        if step.result == "failed":
-            yield step.message
-        return
-    else:
-        for name, fact in facts.items():
-            text = _some(fact)
-            if text:
-                yield text if name in ("banner", "offered", "tried") else f"{name} {text}"
+        return (("", str(facts.get("key", ""))), *([("known: ", known)] if known else ()))
+    texts = ((name, _some(fact)) for name, fact in facts.items())
+    bare = ("banner", "offered", "tried")
+    return tuple(("" if name in bare else f"{name} ", text) for name, text in texts if text)
 
 
 def _some(fact: Fact | None) -> str:
@@ -157,3 +164,18 @@ def _some(fact: Fact | None) -> str:
         more = f" and {len(fact) - _MOST} more" if len(fact) > _MOST else ""
         return ", ".join(fact[:_MOST]) + more
     return "" if fact is None else str(fact)
+
+
+def _together(label: str, texts: Sequence[str]) -> str:
+    """What several hosts saw of one thing: each text once."""
+    distinct = tuple(dict.fromkeys(texts))
+    if len(distinct) > 1 and any(", " in text for text in distinct):  # lists themselves: where one ends has to be seen
+        more = f" / {len(distinct) - _MOST} more" if len(distinct) > _MOST else ""
+        return label + " / ".join(distinct[:_MOST]) + more
+    return label + _some(distinct)
+
+
+def _took(same: Sequence[Step]) -> str:
+    """How long a step took, the shortest and the longest where that differs."""
+    least, most = (f"{1000 * pick(step.seconds for step in same):.0f}" for pick in (min, max))
+    return f"{most} ms" if least == most else f"{least}-{most} ms"
