@@ -108,11 +108,14 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
             f"no key of these is in authorized_keys of {host.user} there (ssh-copy-id{key}{port} {place}), `user` is "
             "wrong, or others may write that home (StrictModes)"
         )
-    elif not offered and takes_password:
-        parts.append(f"it would take a password, and none is set: {password}")
-    elif not offered or all("does not take" in text for text in offered):
+    elif all("does not take" in text for text in offered):  # also the "nothing" that a login without any begins with
         key = "-i KEY names one" if host.moment else "set `key`"
-        parts.append(f"it takes {', '.join(allowed) or 'something else'}, and there is nothing of that: {key}")
+        if takes_password and "publickey" in allowed:
+            parts.append(f"it would take a key or a password, and there is neither: {key}, or {password}")
+        elif takes_password:
+            parts.append(f"it would take a password, and none is set: {password}")
+        else:
+            parts.append(f"it takes {', '.join(allowed) or 'something else'}, and there is nothing of that: {key}")
     if keys_refused and takes_password:
         parts.append(f"it would take a password too ({password})")
     agent = str(facts.get("agent", ""))

@@ -104,6 +104,20 @@ def test_a_step_that_takes_long_is_marked() -> None:
     [
         ({"offered": ("the key k: accepted, and it wants password as well",)}, "wants password as well"),
         ({"offered": (), "allowed": ("password",)}, "password_from = ask"),
+        (
+            {
+                "offered": ("nothing: the server does not take that method",),
+                "allowed": ("keyboard-interactive", "password"),
+            },
+            "it would take a password, and none is set: password_from = ask, or -k",
+        ),
+        (
+            {
+                "offered": ("nothing: the server does not take that method",),
+                "allowed": ("publickey", "password"),
+            },
+            "there is neither: set `key`, or password_from = ask, or -k",
+        ),
         ({"offered": (), "allowed": ("gssapi-with-mic",)}, "it takes gssapi-with-mic"),
         ({"offered": ("the key k: refused",), "allowed": ("publickey", "password")}, "it would take a password too"),
     ],
