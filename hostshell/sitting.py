@@ -16,9 +16,9 @@ from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
 from hostshell.core.model import Get, HostKeyPolicy, Job, Login, Put, Run, Task
 from hostshell.core.names import fold
-from hostshell.core.recent import LastCommand, WithLast
+from hostshell.core.recent import STATUS_GROUPS, LastCommand, WithLast
 from hostshell.core.settings import Settings
-from hostshell.core.targets import Targets, resolve
+from hostshell.core.targets import ALL, Targets, resolve
 from hostshell.core.traffic import Glanced, OpenConnection, Opened
 from hostshell.core.turns import Note, PasswordRefused
 from hostshell.engine.attach import Keyboard
@@ -174,6 +174,12 @@ class Sitting:
             if error.unknown and self._ssh.is_none and not hint.startswith("did you mean"):
                 hint += "; no ssh_config is read here"
             raise TargetError(error.message, hint) from None
+
+    def is_group(self, name: str) -> bool:
+        """Whether ``name`` alone is rather a group's, of the inventory or of the last command, than a host's."""
+        if name in self.inventory.host_names:
+            return False
+        return name == ALL or name in self.inventory.groups or name in STATUS_GROUPS
 
     def elsewhere(self, names: Sequence[str]) -> str:
         """What to do about hosts that the inventory does not know, where the ssh_config knows one; else ""."""

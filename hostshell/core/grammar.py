@@ -28,7 +28,7 @@ from hostshell.core.invocations import (
     ShowName,
 )
 from hostshell.core.reading import CLASSES, TARGET_FIELDS, read, read_rest
-from hostshell.core.suggest import meant, misquoted, straighten
+from hostshell.core.suggest import IsGroup, meant, misquoted, no_group, straighten
 from hostshell.core.targets import Targets
 from hostshell.core.words import BLANKS, Unfinished, quote, scan
 
@@ -41,8 +41,8 @@ _WHOLE_LINE = ("run", "!")  # a shell reads the rest of these, not we
 # --- reading ---
 
 
-def parse_line(line: str) -> Invocation | None:
-    """What ``line`` means; None for a blank line or a comment.
+def parse_line(line: str, is_group: IsGroup = no_group) -> Invocation | None:
+    """What ``line`` means; None for a blank line or a comment. ``is_group`` helps to guess what was meant.
 
     Raises `Unfinished` when a quote is open or the line ends with a backslash (see `join_lines`), else `UsageError`.
     """
@@ -56,9 +56,9 @@ def parse_line(line: str) -> Invocation | None:
     texts = [word.text for word in words]
     if open_end:
         if verb not in _WHOLE_LINE and misquoted(line):
-            _refuse_document(line, texts)
+            _refuse_document(line, texts, is_group)
         raise _unfinished(open_end)
-    return _settle(texts, [line[word.start : word.end] for word in words], line.strip(BLANKS))
+    return _settle(texts, [line[word.start : word.end] for word in words], line.strip(BLANKS), is_group)
 
 
 def goes_on(line: str) -> bool:
@@ -72,8 +72,8 @@ def goes_on(line: str) -> bool:
     return False
 
 
-def parse_words(words: Sequence[str]) -> Invocation | None:
-    """What ``words`` mean, which a shell has split already; None for none. Raises `UsageError`.
+def parse_words(words: Sequence[str], is_group: IsGroup = no_group) -> Invocation | None:
+    """What ``words`` mean, which a shell has split already; None for none. Raises `UsageError`. As `parse_line`.
 
     ``run`` and ``!`` join what follows them with blanks, as ssh does.
     """
@@ -82,7 +82,7 @@ def parse_words(words: Sequence[str]) -> Invocation | None:
     if words[0].startswith("!"):
         return _settled(read_rest("!", " ".join([words[0][1:], *words[1:]]).strip(BLANKS)))
     raws = [quote(word) for word in words]
-    return _settle(list(words), raws, " ".join(raws))
+    return _settle(list(words), raws, " ".join(raws), is_group)
 
 
 def join_lines(first: str, second: str) -> str:
@@ -117,13 +117,13 @@ def _unfinished(open_end: str) -> Unfinished:
 # --- guessing ---
 
 
-def _settle(texts: list[str], raws: list[str], line: str) -> Invocation:
+def _settle(texts: list[str], raws: list[str], line: str, is_group: IsGroup) -> Invocation:
     """Read the words; where they mean nothing, raise `UsageError` with the line as it was probably meant."""
     found = read(texts)
     if isinstance(found, Fault) or misquoted(line):
-        _refuse_document(line, texts)
+        _refuse_document(line, texts, is_group)
     if isinstance(found, Fault) and not found.firm:
-        likely = _likely(texts, raws)
+        likely = _likely(texts, raws, is_group)
         if likely is not None and _stands(likely):
             raise UsageError(_unquoted(texts, likely) or found.message, f"did you mean: {likely}")
     return _settled(found)
@@ -157,20 +157,20 @@ def _settled(found: Invocation | Fault) -> Invocation:
     return found
 
 
-def _refuse_document(line: str, texts: list[str]) -> None:
+def _refuse_document(line: str, texts: list[str], is_group: IsGroup = no_group) -> None:
     """Raise `UsageError` if the line makes sense once its typographic characters are a keyboard's."""
     command = command_named(texts[0])
     straight = straighten(line, command.option_names() if command is not None else ())
     if straight is None:
         return
     words, open_end = scan(straight)
-    likely = _likely([word.text for word in words], [straight[word.start : word.end] for word in words])
+    likely = _likely([word.text for word in words], [straight[word.start : word.end] for word in words], is_group)
     if likely is not None and not open_end:
         what = "quotes, dashes or letters from a document, which only look like those of a keyboard"
         raise UsageError(f"the line has {what}", f"did you mean: {likely}")
 
 
-def _likely(texts: list[str], raws: list[str]) -> str | None:
+def _likely(texts: list[str], raws: list[str], is_group: IsGroup) -> str | None:
     """The line that these words were probably meant to be: itself if it is right, None if nobody can tell."""
     command = command_named(texts[0]) if texts else None
     if command is None or command.name in _WHOLE_LINE:
@@ -180,7 +180,7 @@ def _likely(texts: list[str], raws: list[str]) -> str | None:
         found = read(words)
         return found.at if isinstance(found, Fault) else None
 
-    return meant(list(zip(texts, raws, strict=True)), command, stray)
+    return meant(list(zip(texts, raws, strict=True)), command, stray, is_group)
 
 
 # --- writing ---

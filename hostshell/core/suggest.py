@@ -1,6 +1,7 @@
 """A line that means nothing, as it was probably meant: stray words joined, options put in, quotes straightened.
 
-Pure text. Must not know how a line is read: whether a guess is right is asked of the parser that calls.
+Pure text. Must not know how a line is read, nor the inventory: whether a guess is right is asked of the parser that
+calls, and whether a name is a group's of whoever has the line.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from hostshell.core.words import BLANKS, quote
 
 Piece: TypeAlias = tuple[str, str]  # a word's text, and how it stands in the line
 Stray: TypeAlias = Callable[[list[str]], "int | None"]  # None: the words are right; else the stray word's place, or -1
+
+IsGroup: TypeAlias = Callable[[str], bool]
 
 MOST_TRIES = 2000  # guesses that are put to the parser; some 10 µs each
 MOST_WORDS = 200  # a longer line is not guessed at
@@ -77,10 +80,16 @@ def straighten(line: str, options: Sequence[str]) -> str | None:
 # --- words in the wrong place ---
 
 
-def meant(pieces: list[Piece], command: Command, stray: Stray) -> str | None:
+def no_group(name: str) -> bool:  # noqa: ARG001  # an `IsGroup`
+    """What `meant` is given where nobody knows the groups."""
+    return False
+
+
+def meant(pieces: list[Piece], command: Command, stray: Stray, is_group: IsGroup = no_group) -> str | None:
     """The line with the fewest changes that ``stray`` calls right, or None. The line itself if it is right.
 
     ``stray`` reads words and gives None if they are right, else where the stray word stands, or -1 for another fault.
+    ``is_group`` says whether a name is rather a group's than a host's.
     """
     if len(pieces) > MOST_WORDS or any(ord(char) < 32 and char not in "\t\n" for _, raw in pieces for char in raw):
         return None  # the second is nothing to be shown, or typed again
@@ -96,7 +105,7 @@ def meant(pieces: list[Piece], command: Command, stray: Stray) -> str | None:
                 return " ".join(raw for _, raw in candidate)
             if tries >= MOST_TRIES:
                 return None
-            for made in _changes(candidate, command, at):
+            for made in _changes(candidate, command, at, is_group):
                 if len(changed) >= MOST_TRIES:
                     break
                 texts = tuple(text for text, _ in made)
@@ -107,20 +116,23 @@ def meant(pieces: list[Piece], command: Command, stray: Stray) -> str | None:
     return None
 
 
-def _changes(pieces: list[Piece], command: Command, at: int) -> Iterator[list[Piece]]:
+def _changes(pieces: list[Piece], command: Command, at: int, is_group: IsGroup) -> Iterator[list[Piece]]:
     """Every way to change one thing; ``at`` is the place of a stray word, or -1."""
     for place, (text, _) in enumerate(pieces[:-2]):
         option = command.option(text)
         if place and option is not None and option.takes_value:
-            for end, joined in _joined(pieces, place + 1, option, command):
+            for end, joined in _joined(pieces, place + 1, option, command, is_group):
                 yield [*pieces[: place + 1], joined, *pieces[end:]]
     if at > 0:
-        for option in _missing(pieces, command, pieces[at][0]):
+        for option in _missing(pieces, command, pieces[at][0], is_group):
             name = option.names[0]
-            yield [*pieces[:at], (name, name), *pieces[at:]]
+            value = _as_hosts(pieces[at], is_group) if option.kind == "hosts" else pieces[at]
+            yield [*pieces[:at], (name, name), value, *pieces[at + 1 :]]
 
 
-def _joined(pieces: list[Piece], start: int, option: Option, command: Command) -> Iterator[tuple[int, Piece]]:
+def _joined(
+    pieces: list[Piece], start: int, option: Option, command: Command, is_group: IsGroup
+) -> Iterator[tuple[int, Piece]]:
     """The value at ``start`` joined with ever more words that follow it, and where the rest begins."""
     text = pieces[start][0]
     if option.kind == "text":
@@ -136,6 +148,10 @@ def _joined(pieces: list[Piece], start: int, option: Option, command: Command) -
             part = pieces[end - 1][0]
             if part.startswith("-") or "/" in part:
                 return
+            if option.kind == "hosts":
+                part, _ = _as_hosts(pieces[end - 1], is_group)
+            elif _all_groups(text, is_group) and not _all_groups(part, is_group):
+                return
             between = "" if text[-1:] in _OPERATORS or part[:1] in _OPERATORS else ","
             text += between + part
             yield end, (text, quote(text))
@@ -147,7 +163,20 @@ def _joined(pieces: list[Piece], start: int, option: Option, command: Command) -
             yield end, (text, quote(text))
 
 
-def _missing(pieces: list[Piece], command: Command, word: str) -> Iterator[Option]:
+def _as_hosts(piece: Piece, is_group: IsGroup) -> Piece:
+    """The piece as (a part of) a host list, in which groups have an ``@``."""
+    items = piece[0].split(",")
+    if not any(map(is_group, items)):
+        return piece
+    text = ",".join(f"@{item}" if is_group(item) else item for item in items)
+    return text, quote(text)
+
+
+def _all_groups(text: str, is_group: IsGroup) -> bool:
+    return all(map(is_group, text.split(",")))
+
+
+def _missing(pieces: list[Piece], command: Command, word: str, is_group: IsGroup) -> Iterator[Option]:
     """Options that are not there and that ``word`` may be the value of."""
     texts = {text for text, _ in pieces}
     options = list(command.options)
@@ -156,11 +185,10 @@ def _missing(pieces: list[Piece], command: Command, word: str) -> Iterator[Optio
     for option in options:
         if option.required and not texts.intersection(option.names) and (not option.choices or word in option.choices):
             yield option
-    for option in options:
-        likely = option.kind == "hosts" and not word.startswith("-") and "/" not in word
-        if likely and not texts.intersection(option.names):
-            yield option
-            return
+    if word.startswith("-") or "/" in word:
+        return
+    likely = [option for option in options if option.kind == ("groups" if _all_groups(word, is_group) else "hosts")]
+    yield from (option for option in likely[:1] if not texts.intersection(option.names))
 
 
 # --- arguments of a script ---

@@ -93,7 +93,7 @@ class Shell:
     def line(self, text: str) -> int:
         """Carry out one line (or several, where a quote spans them); its exit code. Raises `Leave` and `Unfinished`."""
         try:
-            invocation = parse_line(text)
+            invocation = parse_line(text, self.session.is_group)
         except Unfinished:
             raise
         except HostshellError as error:
@@ -103,7 +103,7 @@ class Shell:
     def words(self, words: Sequence[str]) -> int:
         """The same for words that a shell has split already."""
         try:
-            invocation = parse_words(words)
+            invocation = parse_words(words, self.session.is_group)
         except HostshellError as error:
             return self.complain(error)
         return 0 if invocation is None else self._guarded(invocation)

@@ -731,3 +731,24 @@ def test_the_place_of_a_copy_may_not_be_repeated(action: str, twice: str, once: 
     error = refused(f"batch_scp -g web -action {action} {once} a {twice} b {twice} c")
     assert "given twice" in error.message
     assert f"{once} may be repeated" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("batch_run web -cmd date", "batch_run -g web -cmd date"),
+        ("batch_run web,db -cmd date", "batch_run -g web,db -cmd date"),
+        ("batch_run web db -cmd date", "batch_run -g web,db -cmd date"),
+        ("batch_run -g web db -cmd date", "batch_run -g web,db -cmd date"),
+        ("batch_run h1 -cmd date", "batch_run -h h1 -cmd date"),
+        ("batch_run h1,web -cmd date", "batch_run -h h1,@web -cmd date"),
+        ("batch_run -h h1 web -cmd date", "batch_run -h h1,@web -cmd date"),
+        ("batch_run web h1 -cmd date", "batch_run -g web -h h1 -cmd date"),
+        ("batch_run web -cmd df -h", 'batch_run -g web -cmd "df -h"'),
+        ("batch_run “web” -cmd date", 'batch_run -g "web" -cmd date'),
+    ],
+)
+def test_a_group_without_its_option_is_meant_as_a_group(line: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_line(line, {"web", "db"}.__contains__)
+    assert caught.value.hint == f"did you mean: {meant}"

@@ -195,6 +195,7 @@ BAD = [
     ("batch_run -h h1 -cmd ls /tmp", "/tmp", 'did you mean: batch_run -h h1 -cmd "ls /tmp"'),
     ("batch_run -h h1, h2 -cmd x", "h2", "did you mean: batch_run -h h1,h2 -cmd x"),
     ("batch_run h1 -cmd x", "h1", "did you mean: batch_run -h h1 -cmd x"),
+    ("batch_run web_clusters -cmd x", "web_clusters", "did you mean: batch_run -g web_clusters -cmd x"),
     ("batch_run -h h1 -cmd “df -h”", "from a document", 'did you mean: batch_run -h h1 -cmd "df -h"'),
     ("groups x", "x", "the form is: groups"),
     ("exit now", "now", "the form is: exit"),
