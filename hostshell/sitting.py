@@ -170,10 +170,13 @@ class Sitting:
         try:
             return resolve(named, catalog), bool(catalog.used)
         except TargetError as error:
-            hint = self.elsewhere(error.unknown) or error.hint or catalog.explain()
+            elsewhere = self.elsewhere(error.unknown)
+            hint = elsewhere or error.hint or catalog.explain()
             if error.unknown and self._ssh.is_none and not hint.startswith("did you mean"):
                 hint += "; no ssh_config is read here"
-            raise TargetError(error.message, hint) from None
+            better = TargetError(error.message, hint)
+            better.group = "" if elsewhere else error.group
+            raise better from None
 
     def is_group(self, name: str) -> bool:
         """Whether ``name`` alone is rather a group's, of the inventory or of the last command, than a host's."""

@@ -33,9 +33,13 @@ class UsageError(HostshellError):
 
 
 class TargetError(HostshellError):
-    """A target list that names nothing, or something that the inventory does not know: ``unknown`` hosts, if any."""
+    """A target list that names nothing, or something that the inventory does not know: ``unknown`` hosts, if any.
+
+    ``group``: the group that the hint says to name with its option, in place of a host.
+    """
 
     unknown: tuple[str, ...] = ()
+    group: str = ""
 
 
 class InventoryError(HostshellError):

@@ -242,7 +242,7 @@ def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fa
         fault = _check_run(values)
         if fault is not None:
             return fault
-    more = _copied(command, texts, found) if command.positional in ("put", "get") else _own_values(name, found)
+    more = _copied(command, texts, found) if command.positional in ("put", "get") else _own_values(command, found)
     return more if isinstance(more, Fault) else CLASSES[name](**values, **more)
 
 
@@ -259,15 +259,15 @@ def _check_run(values: dict[str, Any]) -> Fault | None:
     return None
 
 
-def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
+def _own_values(command: Command, found: _Found) -> Mapping[str, Any] | Fault:
     """What the words without an option mean to the commands that take some."""
-    bare = found.bare
+    name, bare = command.name, found.bare
     if name == "batch_run":
         return {"arguments": tuple(bare), "env": tuple(found.values.pop("env", ()))}
     if name == "use" and found.values.get("clear") and found.values["targets"] != Targets():
         return Fault("use: --clear drops the default targets and takes none", "write `use --clear` alone", firm=True)
     if name == "connect":
-        return _session(bare)
+        return _session(command, bare)
     if name == "show":
         return {"name": bare[0]} if bare else Fault("show needs the name of a host or a group", "for example: show h1")
     if name == "set":
@@ -283,18 +283,36 @@ def _own_values(name: str, found: _Found) -> Mapping[str, Any] | Fault:
     return {}
 
 
-def _session(words: list[str]) -> Mapping[str, Any] | Fault:
+def _session(verb: Command, words: list[str]) -> Mapping[str, Any] | Fault:
     """The host of ``connect``, and its command, joined with blanks as ssh does."""
     if not words or not words[0].strip():
         return Fault("connect needs the name of a host", "for example: connect h1")
     host, *command = words
     if command and command[0].startswith("-"):
-        message = f"connect: what follows the host is a command for it, and {shown(command[0])} is none"
-        return Fault(message, f"options stand before the host: connect {shown(command[0])} … {shown(host)}", firm=True)
+        return _behind_host(verb, host, command)
     cmd = " ".join(command)
     if "\0" in host or "\0" in cmd:
         return Fault("connect: a command cannot hold a NUL character")
     return {"host": host, "cmd": cmd if cmd.strip() else None}
+
+
+def _behind_host(verb: Command, host: str, words: list[str]) -> Fault:
+    """A word with a dash, which no program's name begins with, where the command of ``connect`` should."""
+    word = words[0]
+    message = f"connect: what follows the host is a command for it, and {shown(word)} is none"
+    if word == "--":
+        line = clean(" ".join(["connect", quote(host), *map(quote, words[1:] or ["COMMAND"])]))
+        return Fault(message, f"it stands there without --: {line}", firm=True)
+    before = "options stand before the host"
+    option = _option_of(verb, word)
+    if option is not None:
+        value = " …" if option.takes_value and "=" not in word else ""
+        return Fault(message, f"{before}: connect {shown(word)}{value} {shown(host)}", firm=True)
+    fault = no_such_option(verb, word)
+    hint = fault.hint
+    if hint.startswith(("did you mean", "write ")):  # it names one that there is
+        hint += f" {before}" if hint.endswith("?") else f"; {before}"
+    return Fault(fault.message, hint, firm=True)
 
 
 def _copied(command: Command, texts: list[str], found: _Found) -> Mapping[str, Any] | Fault:

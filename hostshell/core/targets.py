@@ -155,7 +155,7 @@ def resolve(targets: Targets, catalog: Catalog) -> tuple[str, ...]:
 
 def unknown_host(name: str, catalog: Catalog) -> TargetError:
     """The error for a host that nobody knows, with the nearest name as its hint."""
-    return TargetError(f"unknown host {_shown(name)}", _host_hint(name, catalog, "-g "))
+    return TargetError(f"unknown host {_shown(name)}", _host_hint(name, catalog, "-g ")[0])
 
 
 def _taken(name: str, excluded: Collection[str], catalog: Catalog) -> bool:
@@ -244,26 +244,27 @@ class _Reader:
     def complain(self) -> None:
         """Raise `TargetError` if anything was unknown."""
         texts: list[str] = []
-        hints: list[tuple[str, str]] = []
+        hints: list[tuple[str, str, str]] = []
         for kind, unknown in (("host", self._unknown_hosts), ("group", self._unknown_groups)):
             if unknown:
                 texts.append(f"unknown {kind}{'s' if len(unknown) > 1 else ''} {_folded(unknown)}")
             for name, option in islice(unknown.items(), _MOST_HINTS):
+                group = ""
                 if kind == "host":
-                    hint = _host_hint(name, self._catalog, "@" if option == "-x" else "-g ")
+                    hint, group = _host_hint(name, self._catalog, "@" if option == "-x" else "-g ")
                 else:
                     hint = _group_hint(name, self._catalog)
                 if hint:
-                    hints.append((name, hint))
+                    hints.append((name, hint, group))
         if not texts:
             return
-        hint = ""
+        hint = group = ""
         if hints:
-            name, hint = hints[0]
+            name, hint, group = hints[0]
             if len(self._unknown_hosts) + len(self._unknown_groups) > 1 and hint.startswith("did you"):
                 hint = f"{_shown(name)}: {hint}"
         error = TargetError("; ".join(texts), hint)
-        error.unknown = tuple(islice(self._unknown_hosts, _MOST_HINTS))
+        error.unknown, error.group = tuple(islice(self._unknown_hosts, _MOST_HINTS)), group
         raise error
 
     def _expand(self, operand: str) -> list[str]:
@@ -290,20 +291,21 @@ class _Reader:
 # --- words ---
 
 
-def _host_hint(name: str, catalog: Catalog, as_group: str) -> str:
+def _host_hint(name: str, catalog: Catalog, as_group: str) -> tuple[str, str]:
+    """What to do about an unknown host, and the group that it is about, if any."""
     if name in catalog.groups or name == ALL:
-        return f"{name} is a group: name it with {as_group}{name}"
+        return f"{name} is a group: name it with {as_group}{name}", name
     if re.search(r"\s", name):
-        return "names are separated by commas"
+        return "names are separated by commas", ""
     near = _near(name, catalog.host_names)
     if near:
-        return f"did you mean {near}?"
+        return f"did you mean {near}?", ""
     near = nearest(name, (*catalog.groups, ALL))
     if near:
-        return f"did you mean the group {near}? name it with {as_group}{near}"
+        return f"did you mean the group {near}? name it with {as_group}{near}", near
     if not catalog.host_names:
-        return "there is no inventory; a host without one is written user@host, host:port or as its address"
-    return "`hosts -a` shows every host"
+        return "there is no inventory; a host without one is written user@host, host:port or as its address", ""
+    return "`hosts -a` shows every host", ""
 
 
 def _group_hint(name: str, catalog: Catalog) -> str:

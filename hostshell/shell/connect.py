@@ -47,19 +47,16 @@ def connect(session: Session, screen: Screen, asked: ConnectHost, ahead: Callabl
             "connect needs a terminal: standard input and output are to be one",
             "to run a command without one: batch_run -h HOST -cmd COMMAND",
         )
-    names = session.targets(Targets(hosts=(asked.host,)))
-    if len(names) != 1:
-        message = f"connect takes one host, and {clean(asked.host)} is {len(names)}"
-        raise TargetError(message, f"they are {clean(fold(names)[:200])}")
+    name = one_host(session, asked.host)
     _look_for_hosts(session, screen, asked)
     terminal = Terminal(leave=session.cancel, wake=session.wake, ahead=ahead)
     rows, columns = terminal.size()
     task = Connect(asked.cmd, os.environ.get("TERM") or "dumb", rows, columns, ttymodes.encode(sys.stdin.fileno()))
-    job = session.job(task, names, label=render(asked), connect_timeout=asked.connect_timeout, login=asked.login)
+    job = session.job(task, (name,), label=render(asked), connect_timeout=asked.connect_timeout, login=asked.login)
     job = replace(job, timeout=None)  # `set timeout` is for commands, not for how long a person may stay
     terminal.told((rows, columns))
     sys.stdout.flush()
-    ending = _Ending(names[0])
+    ending = _Ending(name)
     interrupts = Interrupts(session.cancel)
     with on_interrupt(interrupts), terminal, contextlib.closing(session.interact(job, terminal)) as news:
         for item in news:
@@ -73,6 +70,23 @@ def connect(session: Session, screen: Screen, asked: ConnectHost, ahead: Callabl
                     ending.watch(item)
         terminal.drop_typed = not ending.by_itself
     return ending.tell(screen)
+
+
+def one_host(session: Session, word: str) -> str:
+    """The host that ``word`` names. Raises `TargetError` where it is none, or several."""
+    try:
+        names = session.targets(Targets(hosts=(word,)))
+    except TargetError as error:
+        if not error.group:
+            raise
+        shows = f"`hosts -g {clean(error.group)}` shows its hosts"  # the error's own hint is an option we do not have
+        if error.group == word:
+            raise TargetError(f"connect takes one host, and {clean(word)} is a group", shows) from None
+        raise TargetError(error.message, f"did you mean one of the group {clean(error.group)}? {shows}") from None
+    if len(names) != 1:
+        message = f"connect takes one host, and {clean(word)} is {len(names)}"
+        raise TargetError(message, f"they are {clean(fold(names)[:200])}")
+    return names[0]
 
 
 def _look_for_hosts(session: Session, screen: Screen, asked: ConnectHost) -> None:

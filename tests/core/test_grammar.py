@@ -705,6 +705,25 @@ def test_all_that_follows_the_host_of_connect_is_its_command(line: str, meant: o
 
 
 @pytest.mark.parametrize(
+    ("line", "says", "hint"),
+    [
+        ("connect --tty h1", "no such option: --tty", "`help connect` lists its options"),
+        ("connect h1 --tty", "no such option: --tty", "`help connect` lists its options"),
+        ("connect -g web", "no such option: -g", "it takes one host, without an option: connect h1"),
+        ("connect h1 -g web", "no such option: -g", "it takes one host, without an option: connect h1"),
+        ("connect h1 --usr root", "no such option: --usr", "did you mean --user? options stand before the host"),
+        ("connect h1 -l root", "-l is none", "options stand before the host: connect -l … h1"),
+        ("connect h1 -k", "-k is none", "options stand before the host: connect -k h1"),
+        ("connect h1 -- ls -l", "-- is none", "it stands there without --: connect h1 ls -l"),
+    ],
+)
+def test_an_option_behind_the_host_of_connect_is_told_to_be_none_or_to_move(line: str, says: str, hint: str) -> None:
+    error = refused(line)
+    assert says in error.message
+    assert error.hint == hint
+
+
+@pytest.mark.parametrize(
     "line", ["connect", "connect -h h1", "connect h1 -l root", "connect ''", "connect --connect-timeout h1"]
 )
 def test_connect_needs_a_host(line: str) -> None:

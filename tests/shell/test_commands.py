@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 
 import pytest
 
+from hostshell.core.errors import TargetError
 from hostshell.core.model import Job
 from hostshell.engine.pool import Pool
 from hostshell.engine.questions import AskKeys
 from hostshell.session import Session
 from hostshell.shell.commands import Leave, Shell
+from hostshell.shell.connect import one_host
 from hostshell.shell.screen import Screen
 
 PASSWORD = "any;thing#100%"
@@ -544,3 +546,26 @@ def test_a_line_that_is_suggested_is_copied_whole(
         shell.line("batch_run -h h1,h2,h3 -g web_clusters -cmd systemctl restart nginx.service -x web01,web02")
     wanted = 'batch_run -h h1,h2,h3 -g web_clusters -cmd "systemctl restart nginx.service" -x web01,web02'
     assert err.getvalue().splitlines()[-2:] == ["  did you mean:", wanted]
+
+
+@pytest.mark.parametrize(
+    ("word", "message", "hint"),
+    [
+        (
+            "web_clusters",
+            "connect takes one host, and web_clusters is a group",
+            "`hosts -g web_clusters` shows its hosts",
+        ),
+        (
+            "web_cluster",
+            "unknown host web_cluster",
+            "did you mean one of the group web_clusters? `hosts -g web_clusters` shows its hosts",
+        ),
+        ("@db_servers,h1", "connect takes one host, and @db_servers,h1 is 2", "they are db01,h1"),
+        ("h11", "unknown host h11", "did you mean h1?"),
+    ],
+)
+def test_what_connect_says_of_a_word_that_is_not_one_host(desk: Desk, word: str, message: str, hint: str) -> None:
+    with pytest.raises(TargetError) as caught:
+        one_host(desk.session, word)
+    assert (caught.value.message, caught.value.hint.partition("; no ssh_config")[0]) == (message, hint)
