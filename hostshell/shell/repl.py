@@ -74,6 +74,7 @@ class Repl:
             complete_style=CompleteStyle.COLUMN,
             key_bindings=self._keys(),
             enable_history_search=True,
+            enable_suspend=True,  # the whole process group, as a terminal does it: the workers and a `make` as well
             style=DynamicStyle(lambda: None if screen.err_colour else _WITHOUT_COLOUR),
             input=input,
             output=output,

@@ -23,7 +23,7 @@ import pyte
 
 PATIENCE = 20.0  # seconds for something to appear; far more than it takes
 ROWS = 40
-CTRL_C, CTRL_D, ENTER, TAB = "\x03", "\x04", "\r", "\t"
+CTRL_C, CTRL_D, CTRL_Z, ENTER, TAB = "\x03", "\x04", "\x1a", "\r", "\t"
 # a Ctrl-C that comes between two lines that are read is echoed by the terminal itself
 PROMPT = re.compile(r"^(\^C)*hostshell[^>\n]*>$")
 _SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07]*\x07|[=>78])|\r")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shlex
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from tests.support.keys import Key
 from tests.support.running import host_section, write_inventory
 from tests.support.six_hosts import SixHosts
 from tests.support.sshd import Sshd
-from tests.support.terminal import CTRL_C, CTRL_D, ENTER, TAB, Terminal
+from tests.support.terminal import CTRL_C, CTRL_D, CTRL_Z, ENTER, TAB, Terminal
 
 SIX = ("h1", "h2", "h3", "web01", "web02", "db01")
 RUN_LINE = 'batch_run -h h1,h2,h3 -g web_clusters,db_servers -cmd "df -h"'
@@ -323,6 +324,49 @@ def test_ctrl_c_at_a_password_runs_nothing_and_brings_the_prompt_back(
     terminal.wait_for("no password was given for a; nothing was run")
     terminal.wait_for_prompt()
     assert "fanout is 3" in terminal.run("set fanout 3")
+
+
+# --- Ctrl-Z ---
+
+
+def test_ctrl_z_stops_hostshell_until_fg_and_the_line_goes_on(
+    six_hosts: SixHosts, clean_home: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "hostshell", "-i", str(six_hosts.hosts_ini)]
+    words += ["--known-hosts", str(six_hosts.known_hosts)]
+    terminal = Terminal(["bash", "--norc", "-i"], tmp_path, 200, {"PS1": "bash> ", "HISTFILE": None})
+    try:
+        terminal.wait_for_line("bash>")
+        terminal.type(shlex.join(words) + ENTER)
+        assert "1 ok" in terminal.run("ping -h h1")
+        terminal.type("batch_run -h h1 -cmd 'echo")
+        terminal.wait_for_line("hostshell> batch_run -h h1 -cmd 'echo")
+        terminal.type(CTRL_Z)
+        terminal.wait_for("Stopped")
+        terminal.type("stty -a | grep -o .icanon; echo $((20 + 3))" + ENTER)
+        terminal.wait_for_line("bash>")
+        terminal.wait_for("23")
+        assert "-icanon" not in terminal.plain  # the modes of before
+        terminal.type("fg" + ENTER)
+        terminal.wait_for_line("hostshell> batch_run -h h1 -cmd 'echo")
+        terminal.type(" two'" + ENTER)  # on the connection that is open
+        terminal.wait_for("h1: two")
+        terminal.wait_for_prompt()
+        terminal.type("exit" + ENTER)
+        terminal.wait_for_line("bash>")
+        terminal.type("exit" + ENTER)
+        assert terminal.wait_for_end() == 0
+    finally:
+        terminal.close()
+
+
+def test_ctrl_z_leaves_the_line_alone_where_nobody_could_continue_it(prompt: Open) -> None:
+    terminal = prompt()  # it leads its session: there is no shell with an `fg`, and the system stops nothing
+    terminal.wait_for_prompt()
+    terminal.type("set fan" + CTRL_Z)
+    terminal.wait_for_line("hostshell> set fan")
+    terminal.type("out 5" + ENTER)
+    terminal.wait_for("fanout is 5")
 
 
 # --- between launches, and without anything ---
