@@ -8,8 +8,9 @@ from __future__ import annotations
 import re
 from typing import Final, Literal, TypeAlias
 
+from hostshell.core.errors import nearest
 from hostshell.core.names import is_ipv6
-from hostshell.inventory.ansible.ini import SECTION
+from hostshell.inventory.ansible.ini import HEADING, SECTION
 
 Kind: TypeAlias = Literal["own", "list", "ini", "yaml", "json", "ssh"]
 
@@ -47,7 +48,7 @@ def kind_of(text: str, name: str = "", *, folders: bool = False) -> Kind:
         return "json"
     if _YAML.match(lines[0]) and not _is_address(lines[0]):
         return "yaml"
-    if any(SECTION.fullmatch(line) for line in headers):
+    if any(SECTION.fullmatch(line) or HEADING.match(line) for line in headers):
         return _with_sections(lines)
     if any(_SETTING.match(line) for line in lines):
         return "own"  # `user = me` before the first section
@@ -70,15 +71,15 @@ def _content(text: str) -> list[str]:
 
 
 def _with_sections(lines: list[str]) -> Kind:
-    """Ansible's, unless a line below a plain section is a setting, which a host's line never looks like."""
-    variables = False
+    """Ansible's, unless a line below a plain section is a setting, which a host's line never looks like.
+
+    A heading of Ansible's that is broken or mistyped is still one, and its line is the one to be named.
+    """
     for line in lines:
         match = SECTION.fullmatch(line)
-        if match is not None:
-            variables = match[2] == "vars"
-            if match[2] is not None and match[2] in ("vars", "children"):
-                return "ini"
-        elif not variables and _SETTING.match(line):
+        if HEADING.match(line) or (match is not None and match[2] and nearest(match[2], ("vars", "children"))):
+            return "ini"
+        if match is None and _SETTING.match(line):
             return "own"
     return "ini"
 

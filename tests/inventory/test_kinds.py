@@ -23,6 +23,11 @@ from hostshell.inventory.model import Inventory
         ("[group:vars]\nx=1\n[group]\nh1\n", "ini"),
         ("h1\n[web:children]\ndb\n[db]\n", "ini"),
         ("[db:vars]\nansible_user = x\n[db]\nh1\n", "ini"),
+        ("[web]\nh1\n[web:vars\nx=1\n", "ini"),  # a heading of Ansible's, mistyped: again its error helps
+        ("[web:vars\nx=1\n", "ini"),
+        ("[web]\nh1\n[web:vars] x\nx=1\n", "ini"),
+        ("[web]\nh1\n[web:var]\nx=1\n", "ini"),
+        ("[hots:h1]\naddress = 192.0.2.1\n", "own"),
         ("h1 ansible_host=192.0.2.1\n", "ini"),
         ("web[01:20]\n", "ini"),
         ("---\nall:\n", "yaml"),

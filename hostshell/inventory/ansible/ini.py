@@ -19,6 +19,8 @@ from hostshell.inventory.ansible.variables import is_known
 from hostshell.inventory.settings import bad, shown
 
 SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?", re.ASCII)
+# what was meant as one: its bracket may not be closed, or have text behind it
+HEADING = re.compile(r"\[[^:\]\s]+:(hosts|children|vars)\b", re.ASCII)
 _CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _SIMPLE = re.compile(r"[\t !-~]*")  # with no quotes or backslash in it, splitting at blanks is what shlex does
 _KINDS = ("hosts", "children", "vars")
@@ -49,8 +51,11 @@ class _Reader:
                 if match is not None:
                     take = self._section(match[1], match[2] or "hosts", number)
                     continue
-                if content.endswith("]"):
-                    raise self._bad(number, "this is no section", "as in [web], [web:children] or [web:vars]")
+                form = "as in [web], [web:children] or [web:vars]"
+                if "]" not in content and "=" not in content:
+                    raise self._bad(number, "no `]` in this line", f"sections are written in brackets, {form}")
+                if content.endswith("]") or HEADING.match(content):
+                    raise self._bad(number, "this is no section", form)
             take(content, number)
         for name, (number, section) in self._awaited.items():
             hint = did_you_mean(name, self._declared - {name})
