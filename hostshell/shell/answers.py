@@ -17,7 +17,7 @@ from hostshell.core.invocations import ChangeSetting
 from hostshell.core.names import fold
 from hostshell.core.records import dataclass
 from hostshell.core.settings import Settings
-from hostshell.core.targets import Targets, parse_moment
+from hostshell.core.targets import ALL, Targets, parse_moment
 from hostshell.session import Session
 from hostshell.shell.summary import duration
 from hostshell.shell.tables import blocks, crushes, table
@@ -71,8 +71,8 @@ def show(session: Session, name: str, width: int, colour: bool) -> Answer:
     """A host's settings and where each comes from, or a group's hosts."""
     inventory = session.inventory
     group = name.removeprefix("@")
-    if name not in inventory.host_names and parse_moment(name) is None and group in inventory.groups:
-        members = inventory.groups[group]
+    members = inventory.groups.get(group, tuple(inventory.host_names) if group == ALL else None)
+    if name not in inventory.host_names and parse_moment(name) is None and members is not None:
         above = [other for other, hosts in inventory.groups.items() if other != group and set(members) < set(hosts)]
         lines = [f"group {group}: {len(members)} hosts", f"  hosts  {fold(members)}"]
         if above:

@@ -146,12 +146,10 @@ class HostshellCompleter(Completer):
         if command.positional == "targets":
             yield from self._list("hosts", cursor)
         elif command.positional == "session" and not bare:
-            # it takes one: no ranges such as web[01-20]
-            single = (offer for offer in self._names().hosts(cursor.text) if "[" not in offer[0])
-            yield from _plain(single, cursor)
+            yield from _plain(self._names().each(cursor.text), cursor)  # it takes one: no ranges such as web[01-20]
         elif command.positional == "name" and not bare:
             names = self._names()
-            yield from _plain((*names.groups(cursor.text), *names.hosts(cursor.text)), cursor)
+            yield from _plain((*names.groups(cursor.text), *names.each(cursor.text)), cursor)
         elif command.positional == "setting" and not bare:
             yield from _plain(((setting.name, setting.help) for setting in SETTINGS), cursor)
         elif command.positional == "setting" and len(bare) == 1:

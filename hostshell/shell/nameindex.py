@@ -46,6 +46,10 @@ class NameIndex:
             if text not in without:
                 left -= 1
                 yield text, _count(count)
+        yield from self.each(prefix, without, left)
+
+    def each(self, prefix: str, without: Set[str] = frozenset(), left: int = MOST_OFFERED) -> Iterator[tuple[str, str]]:
+        """Up to ``left`` names of single hosts that begin with ``prefix``, and what each is."""
         at = bisect_left(self._hosts, prefix)
         while left > 0 and at < len(self._hosts) and self._hosts[at].startswith(prefix):
             name = self._hosts[at]

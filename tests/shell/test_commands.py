@@ -569,3 +569,8 @@ def test_what_connect_says_of_a_word_that_is_not_one_host(desk: Desk, word: str,
     with pytest.raises(TargetError) as caught:
         one_host(desk.session, word)
     assert (caught.value.message, caught.value.hint.partition("; no ssh_config")[0]) == (message, hint)
+
+
+def test_show_knows_the_group_of_all_hosts(desk: Desk) -> None:
+    assert desk("show all").out.startswith("group all: 16 hosts\n  hosts  ")
+    assert desk.data("show @all --json")["group"] == "all"

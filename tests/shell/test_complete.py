@@ -356,3 +356,11 @@ def test_connect_takes_one_host_and_then_a_command_of_its_own() -> None:
     assert offers("connect web01 ") == []
     assert "connect --user" in offers("connect --")
     assert offers("connect web01 --") == []
+
+
+def test_show_takes_one_host_or_group_and_is_offered_no_ranges() -> None:
+    assert offers("show h") == ["show h1", "show h2", "show h3"]
+    assert offers("show web") == ["show web_clusters", "show web01", "show web02", "show web03", "show web07"]
+    assert not any("[" in name for name in offers("show "))
+    assert "show all" in offers("show ")
+    assert offers("connect h") == ["connect h1", "connect h2", "connect h3"]
