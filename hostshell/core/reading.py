@@ -218,7 +218,8 @@ def _build(command: Command, texts: list[str], found: _Found) -> Invocation | Fa
     for option in command.options:
         if option.required and option.field not in values and option.instead.lstrip("-") not in values:
             line = clean(" ".join([*map(quote, texts), option.names[0], option.metavar]))
-            return Fault(f"{name} needs {option.names[0]}: {option.help.split(';')[0]}", f"write it as: {line}")
+            about = option.help if option.choices else option.help.split(";")[0]
+            return Fault(f"{name} needs {option.names[0]}: {about}", f"write it as: {line}")
     if "exclude_files" in values:
         values["exclude_files"] = tuple(values["exclude_files"])
     if name == "batch_scp":

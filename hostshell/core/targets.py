@@ -23,6 +23,7 @@ _OPERATORS = ",!&^"
 _ENOUGH = 1000  # names to look for a near one in: difflib is slow
 _MOST_SHOWN = 20  # parts of a folded list in a sentence
 _MOST_HINTS = 5  # unknown names to look for a hint for
+_WITHOUT_INVENTORY = "a host without one is written user@host, host:port or as its address"
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +145,7 @@ def resolve(targets: Targets, catalog: Catalog) -> tuple[str, ...]:
     reader.complain()
     if not found:
         if not catalog.host_names:
-            raise TargetError("no hosts left: the inventory has none")
+            raise TargetError("no hosts: the inventory has none", _WITHOUT_INVENTORY)
         raise TargetError(f"no hosts left: {_shown(targets.options())} names none")
     if excluded:
         found = {name: None for name in found if not _taken(name, excluded, catalog)}
@@ -304,7 +305,7 @@ def _host_hint(name: str, catalog: Catalog, as_group: str) -> tuple[str, str]:
     if near:
         return f"did you mean the group {near}? name it with {as_group}{near}", near
     if not catalog.host_names:
-        return "there is no inventory; a host without one is written user@host, host:port or as its address", ""
+        return f"there is no inventory; {_WITHOUT_INVENTORY}", ""
     return "`hosts -a` shows every host", ""
 
 

@@ -38,8 +38,10 @@ def value_of(place: str, option: Option, text: str) -> str | int | float | Fault
         needs = "a number of seconds above 0"
     elif option.kind == "variable":
         name, equals, _ = text.partition("=")
-        if not equals or not _VARIABLE.fullmatch(name):
-            what = f"{place}: {shown(name)} is no name of a variable" if equals else f"{place} needs {needs}"
+        if not equals:
+            return Fault(f"{place} needs {needs}", firm=True)
+        if not _VARIABLE.fullmatch(name):
+            what = f"{place}: {shown(name)} is no name of a variable"
             return Fault(what, "letters, digits and _, as in LANG=C", firm=True)
     elif option.kind == "port":
         value = port_of(text)

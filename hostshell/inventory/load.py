@@ -53,8 +53,10 @@ def load(paths: Sequence[str], ssh: SshConfig | None = None) -> Inventory:
         files, reports = _laid([part for path in paths for part in _parts(path, ssh)])
         inventory = Inventory(files, reports)
     if not inventory.host_names:
-        hint = "" if any(report.kind != WORDS["own"] for report in reports) else "give it a section such as [host:h1]"
-        raise InventoryError(f"no hosts in {clean(', '.join(paths))}", hint)
+        ours = all(report.kind == WORDS["own"] for report in reports)  # that is an empty file as well
+        hint = "give it a section such as [host:h1]; a plain list has one host a line" if ours else ""
+        shown = ", ".join("standard input" if path == STANDARD_INPUT else path for path in paths)
+        raise InventoryError(f"no hosts in {clean(shown)}", hint)
     return inventory
 
 

@@ -771,3 +771,9 @@ def test_a_group_without_its_option_is_meant_as_a_group(line: str, meant: str) -
     with pytest.raises(UsageError) as caught:
         parse_line(line, {"web", "db"}.__contains__)
     assert caught.value.hint == f"did you mean: {meant}"
+
+
+def test_a_variable_without_a_value_is_told_so_once() -> None:
+    error = refused("batch_run -g web -cmd x --env A")
+    assert str(error) == "batch_run: --env needs a variable and its value, as in LANG=C"
+    assert refused("batch_run -g web -cmd x --env 1A=b").hint == "letters, digits and _, as in LANG=C"

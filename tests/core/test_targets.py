@@ -303,7 +303,9 @@ def test_no_hosts_left_is_an_error(targets: Targets) -> None:
 def test_without_an_inventory_the_hint_says_what_works() -> None:
     empty = Known({}.keys(), {})
     assert "user@host" in error(Targets(hosts=("h1",)), empty).hint
-    assert "the inventory has none" in error(Targets(everything=True), empty).message
+    nothing = error(Targets(everything=True), empty)
+    assert nothing.message == "no hosts: the inventory has none"
+    assert "user@host" in nothing.hint
     assert resolve(Targets(hosts=("root@h1",)), empty) == ("root@h1",)
 
 

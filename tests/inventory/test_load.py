@@ -110,6 +110,7 @@ def test_a_file_without_permission_is_an_error(tmp_path: Path) -> None:
 def test_an_inventory_without_hosts_is_an_error(tmp_path: Path, content: str) -> None:
     path = write(tmp_path / "hosts.ini", content)
     assert error(path).message == f"no hosts in {path}"
+    assert error(path).hint == "give it a section such as [host:h1]; a plain list has one host a line"
 
 
 def test_defaults_may_stand_in_a_file_of_their_own(tmp_path: Path) -> None:

@@ -170,6 +170,11 @@ BAD = [
     ("batch_run -a -t 0 -cmd x", "-t needs a number of seconds above 0", ""),
     ("batch_run -a --connect-timeout nan -cmd x", "--connect-timeout needs a number of seconds", ""),
     ("batch_scp -a -action putt -local /etc/hosts -remote x", "put or get, not putt", "did you mean put?"),
+    (
+        "batch_scp -a -local x -remote /tmp/",
+        "batch_scp needs -action: put: from here to the hosts; get: from the hosts to here",
+        "-action put|get",
+    ),
     ("batch_scp -a -action put -remote /tmp/", "batch_scp needs -local", "-local PATH"),
     ("batch_scp -a -action put -local /etc/hosts", "batch_scp needs -remote", "-remote PATH"),
     ("batch_scp -a -action put -local /nowhere/x -remote /tmp/", "no such local file: /nowhere/x", "nothing was sent"),
