@@ -103,7 +103,8 @@ class Block(Event):
 class Progress(Event):
     """A copy moves: ``bytes`` of ``total`` are done for this host, ``path`` is the file under way.
 
-    ``saved`` of these ``bytes`` were there already.
+    ``saved`` of these ``bytes`` were there already. ``comparing``: nothing moves at the moment, because so many bytes
+    are being read on both sides, to see whether they are the same.
     """
 
     job: int
@@ -112,6 +113,7 @@ class Progress(Event):
     bytes: int
     total: int
     saved: int = 0
+    comparing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

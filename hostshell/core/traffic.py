@@ -30,6 +30,7 @@ class Moved:
     bytes: int
     total: int
     saved: int = 0
+    comparing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

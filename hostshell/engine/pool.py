@@ -334,10 +334,10 @@ class Pool:
                     host = self._scheduler.host_of(turn)
                     if host is not None:
                         news.append(Chunk(host, stream, data))
-                case Moved(turn, path, done, total, saved):
+                case Moved(turn, path, done, total, saved, comparing):
                     host = self._scheduler.host_of(turn)
                     if host is not None and self._job is not None:
-                        news.append(Progress(self._job.number, host, path, done, total, saved))
+                        news.append(Progress(self._job.number, host, path, done, total, saved, comparing))
                 case Surveyed() | Glancing() | Glanced():
                     self._asking.take(number, item)
                 case Stepped(turn, step):

@@ -243,8 +243,8 @@ class Turn:
     def _copy(self, connection: Connection, task: Put | Get) -> Ended:
         number = self.order.turn
 
-        def report(path: str, done: int, total: int, saved: int) -> None:
-            self._place.outbox.put(Moved(number, path, done, total, saved))
+        def report(path: str, done: int, total: int, saved: int, comparing: int) -> None:
+            self._place.outbox.put(Moved(number, path, done, total, saved, comparing))
 
         copy = transfer.put if isinstance(task, Put) else transfer.get
         try:

@@ -200,6 +200,7 @@ def as_dict(event: Event) -> dict[str, Any]:
                 "bytes": event.bytes,
                 "total": event.total,
                 "saved": event.saved,
+                "comparing": event.comparing,
             }
         case Examined():
             step = event.step

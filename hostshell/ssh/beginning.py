@@ -81,7 +81,7 @@ class Beginner:
             begun = await self._first(claim)
             if begun is None and not anew:
                 with contextlib.suppress(SftpError):
-                    begun = await self._go_on(claim, descriptor, info.st_size)
+                    begun = await self._go_on(claim, descriptor, info.st_size, name)
             if begun is None:
                 with contextlib.suppress(SftpError):
                     await self._files.remove(claim.path)
@@ -132,7 +132,7 @@ class Beginner:
                 raise
             return None
 
-    async def _go_on(self, claim: Claim, descriptor: int, size: int) -> Begun | None:
+    async def _go_on(self, claim: Claim, descriptor: int, size: int, name: bytes) -> Begun | None:
         """The partial at the claim's path, open at its end; None where it must not be gone on with."""
         found = await self._files.stat(claim.path, follow=False)
         if found is None or not _plain(found) or found.uid is None or found.uid != await self._own_uid(claim.path):
@@ -146,9 +146,10 @@ class Beginner:
             start = now.size or 0
             if now.uid != found.uid or not _plain(now) or not LEAST <= start <= size:
                 return None
-            before = localdigests.start_of(descriptor, start, lambda: self._files.stopping)
-            self._files.heed()  # or nothing has been seen that speaks against the partial
-            there = await self._files.digest_of_start(claim.path, start)
+            with self._ledger.comparing(start, name):
+                before = localdigests.start_of(descriptor, start, lambda: self._files.stopping)
+                self._files.heed()  # or nothing has been seen that speaks against the partial
+                there = await self._files.digest_of_start(claim.path, start)
             if there is None:
                 self._ledger.note(CANNOT_GO_ON)
             if before is None or there != before.digest():

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hostshell.core.model import Get, Put
-from hostshell.ssh.plan import Refused
+from hostshell.ssh.plan import Ledger, Refused
 from hostshell.ssh.remotefiles import RemoteFiles
 
 BY_TIME = "size and time"
@@ -18,8 +18,13 @@ AT_ONCE = 4096  # files in one call of the host's tool
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """A file on the host and one here, of the same size. ``local`` reads the one here; times are whole seconds."""
+    """A file on the host and one here, of the same ``size``. ``local`` reads the one here; times are whole seconds.
 
+    ``name`` is for people.
+    """
+
+    name: bytes
+    size: int
     remote: bytes
     local: Callable[[], bytes | None]
     remote_time: int | None
@@ -44,17 +49,18 @@ def differs(what: str, task: Put | Get, *, replaced: bool) -> Refused:
     return Refused(f"{what}; it has replaced the old file", "copy it again; --backup keeps the old file beside the new")
 
 
-async def same(files: RemoteFiles, pairs: Sequence[Pair]) -> tuple[list[bool], str]:
-    """Which pairs hold the same bytes, and how that was seen."""
+async def same(files: RemoteFiles, pairs: Sequence[Pair], ledger: Ledger) -> list[bool]:
+    """Which pairs hold the same bytes. The ledger learns how that was seen."""
     here: list[bytes | None] = []
 
     def read_here() -> None:
         here.extend(pair.local() for pair in pairs)
 
-    digests = await files.digests([pair.remote for pair in pairs], read_here)
+    with ledger.comparing(sum(pair.size for pair in pairs), pairs[0].name if len(pairs) == 1 else b""):
+        digests = await files.digests([pair.remote for pair in pairs], read_here)
     if digests is None:
-        return [pair.remote_time == pair.local_time for pair in pairs], BY_TIME
+        ledger.compared = BY_TIME
+        return [pair.remote_time == pair.local_time for pair in pairs]
+    ledger.compared = digests.tool
     found = digests.of
-    return [
-        digest is not None and found.get(pair.remote) == digest for pair, digest in zip(pairs, here, strict=True)
-    ], digests.tool
+    return [digest is not None and found.get(pair.remote) == digest for pair, digest in zip(pairs, here, strict=True)]

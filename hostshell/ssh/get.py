@@ -230,8 +230,7 @@ class Getting:
         """Fetch what is not the same; ``alone``: it is the whole copy, and what refuses it refuses all."""
         while self._alike:
             arrivals, self._alike = self._alike[: comparing.AT_ONCE], self._alike[comparing.AT_ONCE :]
-            pairs = [self._pair(arrival) for arrival in arrivals]
-            alike, self._ledger.compared = await comparing.same(self._files, pairs)
+            alike = await comparing.same(self._files, [self._pair(arrival) for arrival in arrivals], self._ledger)
             for arrival, same in zip(arrivals, alike, strict=True):
                 if same:
                     self._receiver.freshen(arrival)
@@ -244,8 +243,8 @@ class Getting:
         def digest() -> bytes | None:
             return arrival.folder.digest(arrival.local, lambda: self._files.stopping)
 
-        here = 0 if arrival.here is None else int(arrival.here.st_mtime)
-        return comparing.Pair(arrival.remote, digest, arrival.found.mtime, here)
+        here, found = 0 if arrival.here is None else int(arrival.here.st_mtime), arrival.found
+        return comparing.Pair(arrival.name, found.size or 0, arrival.remote, digest, found.mtime, here)
 
     async def _verify(self) -> None:
         """What is on this disk must be what is on the host's."""
@@ -256,7 +255,8 @@ class Getting:
             def read_here(arrivals: list[Arrival] = arrivals, here: list[bytes | None] = here) -> None:
                 here.extend(one.folder.digest(one.local, lambda: self._files.stopping) for one in arrivals)
 
-            digests = await self._files.digests([one.remote for one in arrivals], read_here)
+            with self._ledger.comparing(sum(one.found.size or 0 for one in arrivals)):
+                digests = await self._files.digests([one.remote for one in arrivals], read_here)
             if digests is None:
                 raise comparing.cannot_verify()
             for arrival, digest in zip(arrivals, here, strict=True):

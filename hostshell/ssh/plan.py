@@ -5,10 +5,11 @@ Must not know which way the copy goes.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hostshell.core import paths
 from hostshell.core.clean import clean, decode
@@ -17,11 +18,12 @@ from hostshell.core.records import dataclass
 from hostshell.ssh.sftpwire import PERMISSION_DENIED, UNSUPPORTED, FileSystem, SftpError
 
 INTERVAL = 0.25  # seconds between two reports of progress
+TOLD = 4 * 1024 * 1024  # bytes from which a comparison takes long enough to be told
 NAMED = 5  # how many names a sentence holds
 MAX_DEPTH = 200  # directories within directories; a server could go on for ever
 MAX_SHOWN = 4096  # bytes of a path in a sentence; no system takes a longer one
 
-Reporter = Callable[[str, int, int, int], None]
+Reporter = Callable[[str, int, int, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Ledger:
         self.compared: str | None = None
         self._bytes = 0
         self._saved = 0
+        self._comparing = 0
         self._unchanged = 0
         self._report = report
         self._clock = clock
@@ -121,6 +124,21 @@ class Ledger:
         if now - self._last >= INTERVAL:
             self._last = now
             self._say()
+
+    @contextlib.contextmanager
+    def comparing(self, size: int, path: bytes = b"") -> Iterator[None]:
+        """Within it ``size`` bytes are read here and on the host, and nothing moves: told at once, for it may last."""
+        if size < TOLD:
+            yield
+            return
+        self._path = shown(path)
+        self._comparing = size
+        self._last = self._clock()
+        self._say()
+        try:
+            yield
+        finally:
+            self._comparing = 0  # told with the next bytes that move, or at the end
 
     def unchanged(self, size: int) -> None:
         """A file of ``size`` bytes is there already."""
@@ -194,7 +212,7 @@ class Ledger:
 
     def _say(self) -> None:
         done = self._bytes + self._saved
-        self._report(self._path, done, max(self.total, done), self._saved)
+        self._report(self._path, done, max(self.total, done), self._saved, self._comparing)
 
 
 class _Names:

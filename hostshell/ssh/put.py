@@ -214,7 +214,7 @@ class Putting:
         """Send what is not the same; ``alone``: it is the whole copy, and what refuses it refuses all."""
         while self._alike:
             items, self._alike = self._alike[: comparing.AT_ONCE], self._alike[comparing.AT_ONCE :]
-            alike, self._ledger.compared = await comparing.same(self._files, [self._pair(item) for item in items])
+            alike = await comparing.same(self._files, [self._pair(item) for item in items], self._ledger)
             for item, same in zip(items, alike, strict=True):
                 step = self._sender.freshen(item) if same else self._send(item)
                 if alone:
@@ -229,13 +229,14 @@ class Putting:
             return localdigests.of_path(item.source, lambda: self._files.stopping, follow=item.follow)
 
         there = None if item.existing is None else item.existing.mtime
-        return comparing.Pair(item.target, digest, there, int(item.info.st_mtime))
+        return comparing.Pair(item.name, item.info.st_size, item.target, digest, there, int(item.info.st_mtime))
 
     async def _verify(self) -> None:
         """What is on the host's disk must be what was sent."""
         while self._sent:
             items, self._sent = self._sent[: comparing.AT_ONCE], self._sent[comparing.AT_ONCE :]
-            digests = await self._files.digests([item.target for item in items])
+            with self._ledger.comparing(sum(item.info.st_size for item in items)):
+                digests = await self._files.digests([item.target for item in items])
             if digests is None:
                 raise comparing.cannot_verify()
             for item in items:

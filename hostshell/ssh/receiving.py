@@ -121,11 +121,12 @@ class Receiver:
     async def _goes_on(self, unfinished: Unfinished, size: int, arrival: Arrival) -> bool:
         if self._task.force or unfinished.start > size:
             return False
-        digest = await self._files.digest_of_start(arrival.remote, unfinished.start)
-        if digest is None:
-            self._ledger.note(CANNOT_GO_ON)
-            return False
-        same = unfinished.begins_as(digest, lambda: self._files.stopping)
+        with self._ledger.comparing(unfinished.start, arrival.name):
+            digest = await self._files.digest_of_start(arrival.remote, unfinished.start)
+            if digest is None:
+                self._ledger.note(CANNOT_GO_ON)
+                return False
+            same = unfinished.begins_as(digest, lambda: self._files.stopping)
         self._files.heed()  # or nothing has been seen that speaks against the partial
         return same
 

@@ -42,8 +42,9 @@ def put(
     something to record; without one no copy goes on where an earlier try stopped. ``login`` tells those who log in on
     one host apart.
 
-    ``report(path, bytes done, bytes in all, those of the bytes done that were there already)`` is called at most four
-    times a second and once at the end.
+    ``report(path, bytes done, bytes in all, those of the bytes done that were there already, bytes that are being
+    compared now)`` is called at most four times a second while bytes move, once as a long comparison begins, and once
+    at the end.
     Raises `TransferError`, `CopyStopped` once ``stopped()`` is true, and `LinkLost` (not started) where the connection
     was dead before anything was copied.
     """

@@ -98,7 +98,7 @@ def scene() -> Iterator[Path]:
 
 def get(server: Server, root: Path, remote: str = "tree", *, preserve: bool = False) -> str:
     """The sentence of a download that failed, or "" """
-    reports: list[tuple[str, int, int, int]] = []
+    reports: list[tuple[str, int, int, int, int]] = []
     task = Get(remote, f"{root}/out/h1/", preserve=preserve)
     try:
         copied = transfer.get(

@@ -199,6 +199,45 @@ def test_what_was_there_already_counts_as_done_and_not_for_the_rate() -> None:
     ]
 
 
+def test_while_all_that_have_begun_compare_the_line_says_so() -> None:
+    now = [0.0]
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "b"), clock=lambda: now[0])
+    line.moved(Progress(1, "a", "big.bin", 0, 50_000_000, comparing=50_000_000))
+    assert line.text() == "comparing 50.0 MB, 0 of 2 hosts  big.bin"
+    assert line.text(20) == "comparing, 0 of 2 hosts"
+    assert line.rows(79, 24)[0] == "a [....................]   0%, 0 B, comparing 50.0 MB  big.bin"
+    line.moved(Progress(1, "b", "big.bin", 10_000_000, 50_000_000))
+    assert line.text() == "10.0 MB of 100.0 MB, 10%, 0 of 2 hosts, 1 comparing  big.bin"
+    line.host_done("b")
+    assert line.text() == "comparing 50.0 MB, 1 of 2 hosts  big.bin"
+    line.moved(Progress(1, "a", "big.bin", 50_000_000, 50_000_000))
+    assert "comparing" not in line.text()
+
+
+def test_a_comparison_is_drawn_at_once_because_nothing_may_follow_for_long() -> None:
+    now = [1.0]
+    err = Terminal()
+    line = ProgressLine(Screen(io.StringIO(), err, environ={"TERM": "xterm"}), ("a", "b"), clock=lambda: now[0])
+    line.moved(Progress(1, "b", "x", 1, 2))
+    line.moved(Progress(1, "a", "x", 0, 2, comparing=2_000))
+    assert "comparing 2.0 kB" in err.getvalue()
+
+
+def test_the_time_of_a_comparison_does_not_count_for_the_rate() -> None:
+    now = [0.0]
+    line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a",), clock=lambda: now[0])
+    line.moved(Progress(1, "a", "x", 0, 100_000_000, comparing=40_000_000))
+    now[0] = 4.0
+    line.moved(Progress(1, "a", "x", 42_000_000, 100_000_000, saved=40_000_000))
+    assert line.text() == "42.0 MB of 100.0 MB, 42%, 0 of 1 hosts  x"
+    now[0] = 5.0
+    line.moved(Progress(1, "a", "x", 62_000_000, 100_000_000, saved=40_000_000))
+    assert line.rows(79, 24) == [
+        "a [############........]  62%, 62.0 MB, 20.0 MB/s  x",
+        "62.0 MB of 100.0 MB, 62%, 20.0 MB/s, 1.90 s left, 0 of 1 hosts",
+    ]
+
+
 def test_many_hosts_have_the_sum_alone() -> None:
     line = ProgressLine(Screen(io.StringIO(), io.StringIO()), ("a", "b", "c", "d", "e"))
     line.moved(Progress(1, "a", "x", 1, 2))

@@ -35,6 +35,7 @@ class Copier:
     stopped: Callable[[], bool] = lambda: False
     reports: list[tuple[str, int, int]] = field(default_factory=list)
     saved: list[int] = field(default_factory=list)  # with each report
+    compared: list[int] = field(default_factory=list)  # bytes of each comparison that was told
 
     @property
     def partials(self) -> Path:
@@ -45,6 +46,7 @@ class Copier:
         """`transfer.put`; a relative remote text is below ``there``. ``more`` are further fields of `Put`."""
         self.reports.clear()
         self.saved.clear()
+        self.compared.clear()
         task = Put(os.path.join(self.here, local), self.remote(remote), parents, **more)
         return transfer.put(
             self.transport, task, self.host, report=self._report, stopped=self.stopped, partials=self.partials
@@ -54,6 +56,7 @@ class Copier:
         """`transfer.get`; relative texts are below ``there`` and ``here``. ``expect``: how it must fail."""
         self.reports.clear()
         self.saved.clear()
+        self.compared.clear()
         layout = local_layout(f"{self.here}/{local}").replace("{host}", self.host)
         task = Get(self.remote(remote), layout, **more)
         if expect:
@@ -73,9 +76,11 @@ class Copier:
         for below in [path, *path.rglob("*")]:
             os.chown(below, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
-    def _report(self, path: str, done: int, total: int, saved: int) -> None:
+    def _report(self, path: str, done: int, total: int, saved: int, comparing: int) -> None:
         self.reports.append((path, done, total))
         self.saved.append(saved)
+        if comparing:
+            self.compared.append(comparing)
 
 
 def connect(address: str, port: int, user: str, key: Path) -> paramiko.Transport:

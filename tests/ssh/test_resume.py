@@ -125,11 +125,15 @@ def test_progress_tells_what_was_there_apart(far: Far) -> None:
     far.cut_put()
     again = far.connect()
     copied = again.put("src", "name")
-    assert again.saved[0] == again.saved[-1] == copied.saved > 0
+    assert again.compared == [copied.saved]
+    assert again.saved[0] == 0  # the comparison comes first
+    assert again.saved[1] == again.saved[-1] == copied.saved > 0
     far.cut_get()
     again = far.connect()
     copied = again.get("name")
-    assert again.saved[0] == again.saved[-1] == copied.saved > 0
+    assert again.compared == [copied.saved]
+    assert again.saved[0] == 0  # the comparison comes first
+    assert again.saved[1] == again.saved[-1] == copied.saved > 0
 
 
 def test_a_put_that_is_cut_again_and_again_comes_to_its_end(far: Far) -> None:

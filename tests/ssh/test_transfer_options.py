@@ -14,7 +14,7 @@ import pytest
 from hostshell.core.events import Planned
 from hostshell.ssh import digests
 from hostshell.ssh.partials import LEAST
-from hostshell.ssh.plan import MAX_DEPTH
+from hostshell.ssh.plan import MAX_DEPTH, TOLD
 from hostshell.ssh.sending import SYNCED
 from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import Kind
@@ -90,6 +90,18 @@ def test_a_changed_mode_or_time_alone_resends_no_byte(copier: Copier) -> None:
     (copier.there / "name").chmod(0o644)
     assert copier.get("name", preserve=True).bytes == 0
     assert mode(copier.here / "out/h1/name") == 0o644
+
+
+def test_comparing_large_files_is_told_both_ways(copier: Copier) -> None:
+    (copier.here / "src").write_bytes(bytes(TOLD))
+    copier.put("src", "name", verify=True)
+    assert copier.compared == [TOLD]  # after the copy
+    copier.put("src", "name")
+    assert copier.compared == [TOLD]
+    assert copier.reports[0] == ("src", 0, TOLD)
+    copier.get("name")
+    copier.get("name", dry_run=True)
+    assert copier.compared == [TOLD]
 
 
 def test_force_sends_what_is_there(copier: Copier) -> None:

@@ -224,7 +224,16 @@ def test_the_page_names_every_event_field_status_and_kind(schema: Object) -> Non
 
 STARTED = {"event": "started", "job": 1, "command": "run true", "hosts": ["h1"]}
 OUTPUT = {"event": "output", "job": 1, "host": "h1", "stream": "stdout", "data": ""}
-PROGRESS = {"event": "progress", "job": 1, "host": "h1", "path": "a", "bytes": 0, "total": 0, "saved": 0}
+PROGRESS = {
+    "event": "progress",
+    "job": 1,
+    "host": "h1",
+    "path": "a",
+    "bytes": 0,
+    "total": 0,
+    "saved": 0,
+    "comparing": 0,
+}
 REASON = {"kind": "exit", "message": "exit code 1", "hint": ""}
 FAILED = {
     "event": "finished",
