@@ -17,9 +17,10 @@ from hostshell.core.patterns import LeftOut
 from hostshell.ssh import comparing, localdigests
 from hostshell.ssh.abreast import Abreast
 from hostshell.ssh.crew import Crew
+from hostshell.ssh.parents import Parents, stands_there
 from hostshell.ssh.partials import Claims
 from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, local_reason, refused_write, remote_reason, typed
-from hostshell.ssh.remotefiles import RemoteFiles, SftpGone
+from hostshell.ssh.remotefiles import RemoteFiles
 from hostshell.ssh.sending import Item, Sender, times_of
 from hostshell.ssh.sftpwire import Attributes, SftpError
 
@@ -54,7 +55,7 @@ class Putting:
         self._abreast = Abreast(self._crew, files, ledger)
         self._sender = Sender(files, task, ledger, claims)
         self._left_out = LeftOut(task.exclude)
-        self._made: list[bytes] = []  # directories made for --parents
+        self._parents = Parents(files, ledger, dry_run=task.dry_run)
         self._alike: list[Item] = []  # files of the same size as what is there: to be compared
         self._sent: list[Item] = []  # to be verified
         self._dress: list[list[_Directory]] = []  # directories that get their mode and times at the end, by depth
@@ -95,7 +96,7 @@ class Putting:
         except BaseException:
             await self._crew.settled()
             if not self._ledger.files:
-                await self._take_back()
+                await self._parents.take_back()
             raise
 
     async def _source(self, local: str, *, several: bool) -> None:
@@ -144,55 +145,10 @@ class Putting:
         if found is None:
             above = path if into else paths.split(path)[0]
             if self._task.parents:
-                await self._make(above)
-            elif (into or is_directory) and not await self._is_directory(above):
+                await self._parents.make(above)
+            elif (into or is_directory) and not await stands_there(self._files, above):
                 raise Refused(f"no such directory on the host: {typed(above)}", "--parents makes it")
         return target
-
-    async def _is_directory(self, path: bytes) -> bool:
-        try:
-            found = await self._files.stat(path)
-        except SftpError:
-            return True  # it may be there; what follows will tell better
-        return found is not None and (found.is_directory or found.mode is None)
-
-    async def _make(self, path: bytes) -> None:
-        """Make a directory and those above it that are missing."""
-        missing: list[bytes] = []
-        try:
-            while True:
-                found = await self._files.stat(path)
-                if found is not None:
-                    if not found.is_directory:
-                        raise Refused(f"not a directory on the host: {typed(path)}")
-                    break
-                missing.append(path)
-                above = paths.split(path)[0]
-                if above == path or len(missing) > MAX_DEPTH:
-                    break
-                path = above
-            for path in reversed(missing):
-                if self._task.dry_run:
-                    continue
-                try:
-                    await self._files.mkdir(path)
-                except SftpError:
-                    # another host's copy may see the same disk and have been quicker
-                    if not await self._is_directory(path):
-                        raise
-                else:
-                    self._made.append(path)
-        except SftpError as error:
-            raise Refused(f"cannot make the directory {typed(path)} on the host: {remote_reason(error)}") from None
-
-    async def _take_back(self) -> None:
-        """Remove the directories that were made for a copy that did not come about."""
-        try:
-            for path in reversed(self._made):
-                await self._files.rmdir(path)
-        except (SftpError, SftpGone):
-            pass  # no longer empty, or out of reach
-        self._made.clear()
 
     # --- files ---
 

@@ -87,8 +87,10 @@ def test_a_missing_directory_is_an_error_unless_parents(copier: Copier, remote: 
         copier.put(source, remote)
     assert "--parents" in caught.value.hint
     assert names(copier.there) == []
-    copier.put(source, remote, parents=True)
+    copied = copier.put(source, remote, parents=True)
     assert (copier.there / remote / (source if remote.endswith("/") else "")).exists()
+    assert copied.directories == sum(path.is_dir() for path in copier.there.rglob("*"))
+    assert copier.put(source, remote, parents=True).directories == 0
 
 
 @pytest.mark.parametrize(
