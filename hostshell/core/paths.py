@@ -14,6 +14,7 @@ from hostshell.core.model import HOST_FIELD
 
 There: TypeAlias = Literal["missing", "file", "directory"]  # what stands at a path; "file" is all but a directory
 
+MAX_NAME = 255  # bytes; file systems take no longer one, and a server could send one of any length
 _PLACES = ("", ".", "..")  # last parts of a path that name a place, not a thing with a name of its own
 # what a terminal obeys, apart from TAB and newline; C1 controls as they look in UTF-8
 _CONTROL = re.compile(rb"[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]")
@@ -120,7 +121,8 @@ def local_destination(local: str, host: str, remote: str) -> tuple[str, str]:
     ``local`` is what the person typed or its `local_layout`; ``name`` is "" where the source has none: its contents go
     straight into the directory. Raises `UsageError` for a host's name that cannot be a folder's.
     """
-    if unsafe_name(host.encode("utf-8", "surrogateescape")):
+    folder = host.encode("utf-8", "surrogateescape")
+    if unsafe_name(folder) or _CONTROL.search(folder):
         raise UsageError(
             f"the host's name cannot be a folder's: {host!r}", "give the host a plain name in the inventory"
         )
@@ -158,15 +160,20 @@ def backup_name(name: bytes, stamp: str) -> bytes:
 
 
 def unsafe_name(name: bytes) -> str:
-    """Why a name that a server lists must not become a local one, in words; "" for a good name."""
+    """Why a name that a server lists must not become a local one, in words; "" for a good name.
+
+    Control characters are for whoever shows a name to clean: a file system takes them, and what was put can be fetched.
+    """
     if not name:
         return "an empty name"
     if name in (b".", b".."):
         return "not a name of its own"
     if b"/" in name:
         return "a name with a slash"
-    if _CONTROL.search(name):
-        return "a name with control characters"
+    if b"\0" in name:
+        return "a name with a NUL character"
+    if len(name) > MAX_NAME:
+        return f"a name of more than {MAX_NAME} bytes"
     return ""
 
 

@@ -18,12 +18,11 @@ from hostshell.ssh import comparing
 from hostshell.ssh.abreast import Abreast
 from hostshell.ssh.crew import Crew
 from hostshell.ssh.landing import Folder, Landing
-from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, remote_reason
+from hostshell.ssh.plan import MAX_DEPTH, Copied, Ledger, Refused, remote_reason, shown
 from hostshell.ssh.receiving import Arrival, Receiver
 from hostshell.ssh.remotefiles import RemoteFiles
 from hostshell.ssh.sftpwire import Attributes, Entry, SftpError
 
-MAX_NAME = 255  # bytes; file systems take no longer one, and a server could send one of any length
 MAX_MATCHES = 100_000  # paths that a glob may mean
 MAX_FOLDERS = 200_000  # of one tree: they wait in memory for their modes and times, and a server may never end
 
@@ -122,14 +121,15 @@ class Getting:
         for text in sources:
             other = taken.setdefault(paths.own_name(text), text)
             if other != text:
-                raise Refused(f"{other} and {text} would both be written as {paths.own_name(text)}")
+                both, name = f"{_shown(other)} and {_shown(text)}", _shown(paths.own_name(text))
+                raise Refused(f"{both} would both be written as {name}")
 
     async def _source(self, text: str, found: Attributes, *, several: bool) -> None:
         if found.is_special:
-            raise Refused(f"{text} is a device, a FIFO or a socket on the host")
+            raise Refused(f"{_shown(text)} is a device, a FIFO or a socket on the host")
         directory, name = self._aim(text, found.is_directory)
         if several and not name:
-            raise Refused(f"{text} has no name of its own on the host")
+            raise Refused(f"{_shown(text)} has no name of its own on the host")
         self._ledger.lands(paths.join(directory, name), directory=found.is_directory)
         landing = self._landings.get(directory)
         if landing is None:
@@ -139,7 +139,7 @@ class Getting:
             await self._tree(_Directory(remote, name, b"", found, landing.top(), name))
         else:
             self._ledger.total += found.size or 0
-            arrival = Arrival(remote, landing.top(), name, name, found, called=text)
+            arrival = Arrival(remote, landing.top(), name, name, found, called=_shown(text))
             if several:
                 await self._abreast.start(name, self._file(arrival), found.size or 0)
             else:
@@ -198,7 +198,7 @@ class Getting:
                     matched += [
                         f"{path}{os.fsdecode(name)}" + ("" if last else "/")
                         for name in names
-                        if fits(name) and not _unsafe(name)
+                        if fits(name) and not paths.unsafe_name(name)
                     ]
                 if len(matched) > MAX_MATCHES:
                     raise Refused(f"{text} matches more than {MAX_MATCHES} paths on the host")
@@ -296,7 +296,7 @@ class Getting:
                 for entry in directory.entries:
                     name = paths.join(directory.name, entry.name) if directory.name else entry.name
                     try:
-                        unsafe = _unsafe(entry.name)
+                        unsafe = paths.unsafe_name(entry.name)
                         if unsafe:
                             raise Refused(f"refused: {unsafe}")
                         await self._entry(entry, directory, name, depth, below)
@@ -386,11 +386,9 @@ class Getting:
                         self._ledger.fail(directory.name, refused)
 
 
-def _unsafe(name: bytes) -> str:
-    """Why a name in a listing must not become a local one, in words; "" for a good name."""
-    if len(name) > MAX_NAME:
-        return f"a name of more than {MAX_NAME} bytes"
-    return paths.unsafe_name(name)
+def _shown(text: str) -> str:
+    """A path for a sentence: of a glob, a host has chosen it."""
+    return shown(os.fsencode(text))
 
 
 def times_of(found: Attributes) -> tuple[int, int] | None:

@@ -162,15 +162,26 @@ def test_the_parts_of_a_local_path_that_the_person_chose(directory: bytes, parts
     assert ours_from(directory, b"h1") == parts
 
 
-@pytest.mark.parametrize(
-    "name", [b"", b".", b"..", b"../x", b"/x", b"a/b", b"a\0b", b"a\x1b[2Jb", b"a\x7f", "a\x9bb".encode()]
-)
+@pytest.mark.parametrize("name", [b"", b".", b"..", b"../x", b"/x", b"a/b", b"a\0b", b"a" * 256])
 def test_names_from_a_server_that_are_refused(name: bytes) -> None:
     assert unsafe_name(name)
 
 
 @pytest.mark.parametrize(
-    "name", [b"...", b"-rf", b"a b", b"a\nb", b"a\tb", b"\xff\xfe", "ünïcode".encode(), b"'\"`$(id)`"]
+    "name",
+    [
+        b"...",
+        b"-rf",
+        b"a b",
+        b"a\nb",
+        b"\t",
+        b"\x1b[2J",
+        b"\x7f",
+        "\x9b".encode(),
+        b"\xff\xfe",
+        "ü".encode(),
+        b"'`$(id)`",
+    ],
 )
 def test_odd_names_that_are_only_names(name: bytes) -> None:
     assert not unsafe_name(name)
