@@ -121,8 +121,7 @@ class Getting:
         for text in sources:
             other = taken.setdefault(paths.own_name(text), text)
             if other != text:
-                both, name = f"{_shown(other)} and {_shown(text)}", _shown(paths.own_name(text))
-                raise Refused(f"{both} would both be written as {name}")
+                raise Refused(_shown(f"{other} and {text} would both be written as {paths.own_name(text)}"))
 
     async def _source(self, text: str, found: Attributes, *, several: bool) -> None:
         if found.is_special:
@@ -215,9 +214,12 @@ class Getting:
         """Fetch a file, or put it among those that must be compared first."""
         here = arrival.folder.look(arrival.local)
         arrival.replaces = here is not None
-        if not self._task.force and here is not None and here.st_size == arrival.found.size and here.st_size:
-            arrival.here = here
+        arrival.here = here if here is not None and here.st_size == arrival.found.size else None
+        alike = arrival.here is not None and not self._task.force
+        if alike and arrival.found.size:
             self._alike.append(arrival)
+        elif alike and await self._receiver.empty(arrival):
+            self._receiver.freshen(arrival)
         else:
             await self._fetch(arrival)
 
@@ -387,7 +389,7 @@ class Getting:
 
 
 def _shown(text: str) -> str:
-    """A path for a sentence: of a glob, a host has chosen it."""
+    """Paths for a sentence: those of a glob were chosen by a host."""
     return shown(os.fsencode(text))
 
 

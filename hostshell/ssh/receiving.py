@@ -130,6 +130,22 @@ class Receiver:
         self._files.heed()  # or nothing has been seen that speaks against the partial
         return same
 
+    async def empty(self, arrival: Arrival) -> bool:
+        """Whether a file that says it is empty really is: those of /proc say so, and hold something."""
+        try:
+            download = await self._files.open(arrival.remote)
+        except SftpError:
+            return False  # `fetch` says why
+        try:
+            await download.fetch(lambda *_: None, 0, 1, lambda _: None)
+        except FileShrank:
+            return True
+        except SftpError:
+            return False
+        finally:
+            download.abandon()
+        return False
+
     def freshen(self, arrival: Arrival) -> None:
         """The content is here already: times as of the host's, and the mode where it was asked for."""
         here = arrival.here

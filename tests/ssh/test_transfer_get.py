@@ -156,7 +156,24 @@ def test_a_remote_device_is_not_copied(copier: Copier) -> None:
 
 def test_a_file_that_says_it_is_empty_is_read_to_its_end(copier: Copier) -> None:
     copier.get("/proc/self/limits")
-    assert "Max open files" in (copier.here / "out/h1/limits").read_text()
+    limits = copier.here / "out/h1/limits"
+    assert "Max open files" in limits.read_text()
+    limits.write_text("")
+    assert copier.get("/proc/self/limits").files == 1
+    assert "Max open files" in limits.read_text()
+
+
+def test_a_file_that_is_empty_on_both_sides_is_unchanged(copier: Copier) -> None:
+    (copier.there / "zero").touch()
+    assert copier.get("zero", backup=True).files == 1
+    again = copier.get("zero", backup=True)
+    assert (again.files, again.unchanged) == (0, 1)
+    assert copier.get("zero", dry_run=True).notes == ("dry run: 1 unchanged",)
+    os.utime(copier.there / "zero", (1, 1))
+    copier.get("zero", backup=True)
+    assert names(copier.here / "out/h1") == ["zero"]
+    assert (copier.here / "out/h1/zero").stat().st_mtime == 1
+    assert copier.get("zero", force=True).files == 1
 
 
 def test_each_file_of_a_tree_has_the_partials_of_its_older_versions_removed(copier: Copier) -> None:
