@@ -159,7 +159,7 @@ class HomeFiles(asyncssh.SFTPServer):
     def symlink(self, oldpath: bytes, newpath: bytes) -> None:
         entry = self._entry(newpath)
         if not _within(os.path.realpath(os.path.join(os.path.dirname(entry), oldpath)), self._home_id):
-            raise self._refused()
+            raise asyncssh.SFTPPermissionDenied("demo host: no symlink is made that leads out of the home directory")
         os.symlink(oldpath, entry)
 
     def link(self, oldpath: bytes, newpath: bytes) -> None:

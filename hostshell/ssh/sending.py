@@ -138,6 +138,8 @@ class Sender:
             finally:
                 await self._remove(temporary)
         except SftpError as error:
+            if error.code == PERMISSION_DENIED and error.text:  # it may be what the link says, and not the directory
+                raise Refused(f"the host refuses this link: {error.text}") from None
             raise await self._cannot_write(error, directory, 0) from None
 
     async def _resolve(self, path: bytes) -> tuple[bytes, Attributes | None]:

@@ -57,6 +57,11 @@ class _Talkative(_FromHome):
         raise asyncssh.SFTPError(asyncssh.FX_FAILURE, "Disk quota\x1b[2J exceeded")
 
 
+class _NoLinks(_FromHome):
+    def symlink(self, oldpath: bytes, newpath: bytes) -> None:
+        raise asyncssh.SFTPPermissionDenied("no links here")
+
+
 class _LateFailure(_FromHome):
     """Takes all writes, and says only at the close that they did not reach the disk, as network file systems do."""
 
@@ -271,6 +276,17 @@ def test_a_file_that_ends_before_its_size_is_no_copy_and_the_old_one_stays(
     copier.get("name", expect="became shorter on the host")
     assert names(place) == ["name"]
     assert (place / "name").read_text() == "old"
+
+
+def test_a_link_that_the_host_refuses_is_reported_with_its_reason(
+    against: Callable[[type[_FromHome]], Copier],
+) -> None:
+    copier = against(_NoLinks)
+    (copier.here / "tree").mkdir()
+    (copier.here / "tree" / "link").symlink_to("/etc/hosts")
+    with pytest.raises(TransferError, match=r"tree/link \(the host refuses this link: no links here\)") as caught:
+        copier.put("tree", "~/")
+    assert "no permission to write" not in caught.value.message
 
 
 def test_a_glob_never_matches_a_name_that_a_server_makes_up(against: Callable[[type[_FromHome]], Copier]) -> None:
