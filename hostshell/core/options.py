@@ -105,7 +105,7 @@ LIMITS = (FANOUT, TIMEOUT, CONNECT_TIMEOUT)
 
 # how files are copied: the same for batch_scp, put and get
 COPYING = (
-    Option(("--parents",), "flag", "make missing directories on the hosts"),
+    Option(("--parents",), "flag", "put: make missing directories on the hosts; get makes those here by itself"),
     Option(("-p", "--preserve"), "flag", "give files that exist the source's mode as well"),
     Option(("--follow",), "flag", "copy what symlinks point to, instead of the links"),
     Option(
