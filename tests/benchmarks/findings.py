@@ -59,9 +59,9 @@ GET_LARGE = (
     "Where our time goes with 200 MB: as with put, but that its data pass through two threads that wait for Python's "
     "lock in turn. scp asks for no sync; a file over 8 MiB of ours is on the disk before it has its name. That sync "
     "took 0.33 s at the end on a machine of half the speed; now a thread does it while the data comes, and 0.03 s is "
-    "left. Tried, and kept: what has come waits as the messages that came, and is joined 256 KiB at a time, in place of "
-    "one array of megabytes that the kernel maps and clears for each read (0.37 to 0.19 s of CPU without the start). "
-    "Tried, without a clear effect: to ask the kernel for 64, 256 or 512 KiB at once in place of 128.",
+    "left. Tried, and kept: what has come waits as the messages that came, and is joined 256 KiB at a time, in place "
+    "of one array of megabytes that the kernel maps and clears for each read (0.37 to 0.19 s of CPU without the "
+    "start). Tried, without a clear effect: to ask the kernel for 64, 256 or 512 KiB at once in place of 128.",
 )
 
 MANY_FILES = (
