@@ -122,7 +122,7 @@ def local_destination(local: str, host: str, remote: str) -> tuple[str, str]:
     straight into the directory. Raises `UsageError` for a host's name that cannot be a folder's.
     """
     folder = host.encode("utf-8", "surrogateescape")
-    if unsafe_name(folder) or _CONTROL.search(folder):
+    if unsafe_name(folder):
         raise UsageError(
             f"the host's name cannot be a folder's: {host!r}", "give the host a plain name in the inventory"
         )
@@ -162,7 +162,7 @@ def backup_name(name: bytes, stamp: str) -> bytes:
 def unsafe_name(name: bytes) -> str:
     """Why a name that a server lists must not become a local one, in words; "" for a good name.
 
-    Control characters are for whoever shows a name to clean: a file system takes them, and what was put can be fetched.
+    One that a terminal obeys would do so at the next plain ``ls``.
     """
     if not name:
         return "an empty name"
@@ -170,8 +170,8 @@ def unsafe_name(name: bytes) -> str:
         return "not a name of its own"
     if b"/" in name:
         return "a name with a slash"
-    if b"\0" in name:
-        return "a name with a NUL character"
+    if _CONTROL.search(name):
+        return "a name with control characters"
     if len(name) > MAX_NAME:
         return f"a name of more than {MAX_NAME} bytes"
     return ""

@@ -162,7 +162,10 @@ def test_the_parts_of_a_local_path_that_the_person_chose(directory: bytes, parts
     assert ours_from(directory, b"h1") == parts
 
 
-@pytest.mark.parametrize("name", [b"", b".", b"..", b"../x", b"/x", b"a/b", b"a\0b", b"a" * 256])
+@pytest.mark.parametrize(
+    "name",
+    [b"", b".", b"..", b"../x", b"/x", b"a/b", b"a\0b", b"a\x1b[2Jb", b"a\x7f", "a\x9bb".encode(), b"a" * 256],
+)
 def test_names_from_a_server_that_are_refused(name: bytes) -> None:
     assert unsafe_name(name)
 
@@ -175,9 +178,6 @@ def test_names_from_a_server_that_are_refused(name: bytes) -> None:
         b"a b",
         b"a\nb",
         b"\t",
-        b"\x1b[2J",
-        b"\x7f",
-        "\x9b".encode(),
         b"\xff\xfe",
         "ü".encode(),
         b"'`$(id)`",

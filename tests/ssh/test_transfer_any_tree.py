@@ -10,15 +10,17 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostshell.core.paths import unsafe_name
 from tests.fuzz.effort import effort
 from tests.ssh.conftest import Copier
 from tests.ssh.trees import picture
 
+# what a terminal obeys is refused in a name that comes from a host, and has tests of its own
 _NAMES = (
     st.binary(min_size=1, max_size=12)
     | st.text(min_size=1, max_size=12).map(lambda text: text.encode("utf-8", "surrogatepass"))
     | st.sampled_from([b"-rf", b"~", b"*", b"a b", b"'", b"$(id)", b"\\", b"...", b"x.part", b".hidden"])
-).filter(lambda name: name not in (b".", b"..") and not {0, 47} & {*name})
+).filter(lambda name: name not in (b".", b"..") and not {0, 47} & {*name} and not unsafe_name(name))
 _LEAVES = st.one_of(
     st.tuples(st.just("file"), st.integers(0, 0o777).map(lambda mode: mode | 0o400), st.binary(max_size=200)),
     st.tuples(st.just("file"), st.just(0o644), st.integers(100_000, 600_000).map(os.urandom)),

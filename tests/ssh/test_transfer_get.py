@@ -187,19 +187,3 @@ def test_each_file_of_a_tree_has_the_partials_of_its_older_versions_removed(copi
     copier.give(copier.there / "tree")
     copier.get("tree")
     assert names(here) == ["a", "b"]
-
-
-def test_a_name_with_control_characters_comes_as_it_is_and_is_shown_cleaned(copier: Copier) -> None:
-    tree = copier.here / "tree"
-    tree.mkdir()
-    odd = ["a\x1b[2Jb", "c\x07", "d\x7f", "e\x9bf", "g\rh"]
-    for name in odd:
-        (tree / name).write_text(name)
-    copier.put("tree", "tree")
-    copier.get("tree")
-    assert names(copier.here / "out/h1/tree") == sorted(odd)
-    assert copier.get("tree").unchanged == len(odd)
-    os.mkfifo(copier.there / "x\x1b[2J")
-    copier.get("x*", expect=r"x\^\[\[2J is a device")
-    copier.get("tree/a*", "globbed/")
-    assert (copier.here / "globbed/h1/a\x1b[2Jb").read_text() == "a\x1b[2Jb"
