@@ -77,11 +77,28 @@ def _with_sections(lines: list[str]) -> Kind:
     """
     for line in lines:
         match = SECTION.fullmatch(line)
-        if HEADING.match(line) or (match is not None and match[2] and nearest(match[2], ("vars", "children"))):
+        if _is_heading(line) or (match is not None and match[2] in ("vars", "children")):
             return "ini"
         if match is None and _SETTING.match(line):
             return "own"
     return "ini"
+
+
+def _is_heading(line: str) -> bool:
+    """Whether a line was meant as a heading of Ansible's, though it is none."""
+    match = SECTION.fullmatch(line)
+    if match is None:
+        broken = HEADING.match(line)
+        return broken is not None and not _is_ours(broken[1])
+    kind = match[2]
+    if not kind or kind in ("hosts", "vars", "children") or _is_ours(match[1]):
+        return False
+    return nearest(kind, ("vars", "children")) is not None
+
+
+def _is_ours(word: str) -> bool:
+    """Whether what stands before the colon is rather a word of our own form than a group's name."""
+    return nearest(word, ("host", "group")) is not None
 
 
 def _has_variable(line: str) -> bool:

@@ -28,6 +28,10 @@ from hostshell.inventory.model import Inventory
         ("[web]\nh1\n[web:vars] x\nx=1\n", "ini"),
         ("[web]\nh1\n[web:var]\nx=1\n", "ini"),
         ("[hots:h1]\naddress = 192.0.2.1\n", "own"),
+        ("[group:hosts]\nhosts = 192.0.2.1\n", "own"),  # Ansible has such a heading, but no such line below it
+        ("[host:hosts]\naddress = 192.0.2.1\n", "own"),
+        ("[group:hosts\nhosts = 192.0.2.1\n", "own"),
+        ("[gorup:vary]\nhosts = 192.0.2.1\n", "own"),
         ("h1 ansible_host=192.0.2.1\n", "ini"),
         ("web[01:20]\n", "ini"),
         ("---\nall:\n", "yaml"),

@@ -20,7 +20,7 @@ from hostshell.inventory.settings import bad, shown
 
 SECTION = re.compile(r"\[([^:\]\s]+)(?::(\w+))?\]\s*(?:#.*)?", re.ASCII)
 # what was meant as one: its bracket may not be closed, or have text behind it
-HEADING = re.compile(r"\[[^:\]\s]+:(hosts|children|vars)\b", re.ASCII)
+HEADING = re.compile(r"\[([^:\]\s]+):(?:hosts|children|vars)\b", re.ASCII)
 _CHILD = re.compile(r"([^:\]\s]+)\s*(?:#.*)?")
 _SIMPLE = re.compile(r"[\t !-~]*")  # with no quotes or backslash in it, splitting at blanks is what shlex does
 _KINDS = ("hosts", "children", "vars")
