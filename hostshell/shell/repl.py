@@ -6,6 +6,7 @@ import contextlib
 from collections import deque
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.auto_suggest import AutoSuggestFromHistory
 from prompt_toolkit.filters import to_filter
 from prompt_toolkit.formatted_text import ANSI
@@ -27,6 +28,7 @@ from hostshell.core.targets import Targets
 from hostshell.session import Session
 from hostshell.shell.answers import shorten
 from hostshell.shell.ask import read_line
+from hostshell.shell.background import suspend
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.complete import HostshellCompleter
 from hostshell.shell.history import ReadOnly, open_history
@@ -74,7 +76,6 @@ class Repl:
             complete_style=CompleteStyle.COLUMN,
             key_bindings=self._keys(),
             enable_history_search=True,
-            enable_suspend=True,  # the whole process group, as a terminal does it: the workers and a `make` as well
             style=DynamicStyle(lambda: None if screen.err_colour else _WITHOUT_COLOUR),
             input=input,
             output=output,
@@ -173,6 +174,11 @@ class Repl:
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
+
+        @keys.add(Keys.ControlZ)
+        def stop(event: KeyPressEvent) -> None:
+            """Back to the shell, until `fg`."""
+            run_in_terminal(lambda: suspend(lambda end: event.app.exit(exception=end)))
 
         @keys.add(Keys.BracketedPaste)
         def paste(event: KeyPressEvent) -> None:

@@ -360,6 +360,27 @@ def test_ctrl_z_stops_hostshell_until_fg_and_the_line_goes_on(
         terminal.close()
 
 
+def test_what_was_stopped_with_ctrl_z_can_be_ended_without_fg(
+    six_hosts: SixHosts, clean_home: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "hostshell", "-i", str(six_hosts.hosts_ini)]
+    words += ["--known-hosts", str(six_hosts.known_hosts)]
+    terminal = Terminal(["bash", "--norc", "-i"], tmp_path, 200, {"PS1": "bash> ", "HISTFILE": None})
+    try:
+        terminal.wait_for_line("bash>")
+        terminal.type(shlex.join(words) + ENTER)
+        assert "1 ok" in terminal.run("ping -h h1")
+        terminal.type(CTRL_Z)
+        terminal.wait_for("Stopped")
+        terminal.type("kill %1; wait -f %1; echo co''de $?" + ENTER)
+        terminal.wait_for("code 143")
+        terminal.wait_for_line("bash>")
+        terminal.type("exit" + ENTER)
+        terminal.wait_for_end()
+    finally:
+        terminal.close()
+
+
 def test_ctrl_z_leaves_the_line_alone_where_nobody_could_continue_it(prompt: Open) -> None:
     terminal = prompt()  # it leads its session: there is no shell with an `fg`, and the system stops nothing
     terminal.wait_for_prompt()
