@@ -8,7 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 
+from hostshell.ssh.exchange import POLL
 from hostshell.ssh.flushing import STEP
 
 _FREE = threading.Lock()  # one at a time in a process, and a copy that finds it busy goes on: more are no quicker
@@ -28,33 +30,45 @@ class LocalFlushing:
 
     def reached(self, offset: int) -> None:
         """The file has been written up to ``offset``. Waits for nobody, and never fails."""
-        if offset < self._due or not _FREE.acquire(blocking=False):
-            return
-        self._due = offset + STEP
-        descriptor = -1
-        try:
-            # to be read: a program that is still open to be written is not run, and a sync asks for no more
-            descriptor = os.open(
-                self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._folder
-            )
-            thread = threading.Thread(target=self._carry_out, args=(descriptor,), name="flushing", daemon=True)
-            thread.start()
-        except (OSError, RuntimeError):  # the latter: there is no thread left, or this process is about to end
-            self._due = float("inf")
-            if descriptor >= 0:
-                os.close(descriptor)
-            _FREE.release()
-        else:
-            self._thread = thread
+        if offset >= self._due and _FREE.acquire(blocking=False):
+            self._due = offset + STEP
+            if not self._begin(_FREE.release):
+                self._due = float("inf")
+
+    def rest(self, heed: Callable[[], None]) -> None:
+        """All has been written: sync it, and wait. ``heed`` is called meanwhile, and may raise."""
+        self._wait(heed)
+        if self._begin(lambda: None):
+            self._wait(heed)
 
     def settled(self) -> None:
         """The file has been synced to its end: raise `OSError` where an earlier sync told that the disk failed."""
-        if self._thread is not None:
-            self._thread.join()
         if self._failure is not None:
             raise self._failure
 
-    def _carry_out(self, descriptor: int) -> None:
+    def _wait(self, heed: Callable[[], None]) -> None:
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(POLL)
+            heed()
+
+    def _begin(self, after: Callable[[], None]) -> bool:
+        """Begin with a sync in a thread, which calls ``after`` at its end; False where that cannot be."""
+        descriptor = -1
+        try:
+            # to be read: a program that is still open to be written is not run, and a sync asks for no more
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            descriptor = os.open(self._name, flags, dir_fd=self._folder)
+            thread = threading.Thread(target=self._carry_out, args=(descriptor, after), name="flushing", daemon=True)
+            thread.start()
+        except (OSError, RuntimeError):  # the latter: there is no thread left, or this process is about to end
+            if descriptor >= 0:
+                os.close(descriptor)
+            after()
+            return False
+        self._thread = thread
+        return True
+
+    def _carry_out(self, descriptor: int, after: Callable[[], None]) -> None:
         try:
             _sync(descriptor)
         except OSError as error:
@@ -62,4 +76,4 @@ class LocalFlushing:
                 self._failure = error
         finally:
             os.close(descriptor)
-            _FREE.release()
+            after()

@@ -113,6 +113,7 @@ class Receiver:
             if size - unfinished.start >= WORTH and self._syncs(size):
                 unfinished.flush()
             await download.fetch(unfinished.write, unfinished.start, size, self._ledger.moved)
+            unfinished.flushed(self._files.heed)
         except (SftpGone, SftpStopped):
             if not self._task.force and (name := unfinished.leave()):  # with --force the same copy would not go on
                 self.kept.add(paths.join(arrival.folder.path, name))

@@ -118,6 +118,11 @@ class Unfinished:
         """Bring it to the disk while it is written: much is to come, and it is to be synced before it has its name."""
         self._flushing = LocalFlushing(self._folder, self._temporary, self.start)
 
+    def flushed(self, heed: Callable[[], None]) -> None:
+        """All has been written: where it was to be flushed, wait for the rest of that. ``heed`` may end the waiting."""
+        if self._flushing is not None:
+            self._flushing.rest(heed)
+
     def write(self, data: memoryview, offset: int) -> None:
         """Write all of ``data`` at ``offset``. Raises `Refused`."""
         try:

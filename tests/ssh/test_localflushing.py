@@ -6,15 +6,16 @@ import errno
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from hostshell.ssh import localflushing
+from hostshell.ssh import localflushing, transfer
 from hostshell.ssh.flushing import STEP, WORTH
 from hostshell.ssh.localflushing import LocalFlushing
 from tests.ssh.conftest import Copier
+from tests.ssh.trees import names
 
 PATIENCE = 20.0  # seconds; far more than anything here takes
 
@@ -95,6 +96,7 @@ def test_a_sync_that_cannot_be_done_leaves_it_to_the_last_one(folder: int, disk:
         flushing.reached(count * STEP)
         disk.settle()
         assert len(disk.inodes) == count
+    flushing.rest(lambda: None)
     flushing.settled()
 
 
@@ -104,20 +106,16 @@ def test_a_disk_that_fails_is_told_though_a_later_sync_says_nothing(folder: int,
     disk.ready.clear()
     flushing = LocalFlushing(folder, b"part", 0)
     flushing.reached(STEP)
-    told: list[OSError] = []
+    threading.Timer(0.05, disk.ready.set).start()
 
-    def settle() -> None:
-        try:
-            flushing.settled()
-        except OSError as error:
-            told.append(error)
+    def heed() -> None:
+        if len(disk.inodes) == 2:
+            disk.error = None
 
-    thread = threading.Thread(target=settle)
-    thread.start()
-    assert disk.begun.wait(PATIENCE)
-    disk.ready.set()
-    thread.join(PATIENCE)
-    assert told == [disk.error]
+    flushing.rest(heed)  # the first one's failure, whatever the second says
+    with pytest.raises(OSError, match="Input/output error"):
+        flushing.settled()
+    assert len(disk.inodes) == 2
 
 
 def test_a_download_onto_a_disk_that_fails_while_it_comes_is_no_success(copier: Copier, disk: Disk) -> None:
@@ -126,6 +124,34 @@ def test_a_download_onto_a_disk_that_fails_while_it_comes_is_no_success(copier: 
     os.truncate(copier.there / "big", WORTH + STEP)
     copier.get("big", "out", expect="cannot be written: input/output error")
     assert not any(path.is_file() for path in copier.here.rglob("*"))
+
+
+def test_a_stop_is_heeded_during_the_last_sync_and_the_same_copy_goes_on(
+    copier: Copier, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written = threading.Event()
+    rest = LocalFlushing.rest
+
+    def begun(self: LocalFlushing, heed: Callable[[], None]) -> None:
+        written.set()
+        rest(self, heed)
+
+    monkeypatch.setattr(LocalFlushing, "rest", begun)
+    source = copier.there / "big"
+    source.write_bytes(os.urandom(1000))
+    os.truncate(source, WORTH + STEP)
+    disk.ready.clear()
+    copier.stopped = written.is_set
+    with pytest.raises(transfer.CopyStopped, match="the same copy again goes on from"):
+        copier.get("big")
+    (partial,) = names(copier.here / "out/h1")
+    assert partial.startswith(".big.hostshell-")
+    assert written.is_set()
+    disk.ready.set()
+    copier.stopped = lambda: False
+    copier.get("big")
+    assert names(copier.here / "out/h1") == ["big"]
+    assert (copier.here / "out/h1/big").read_bytes() == source.read_bytes()
 
 
 def test_where_no_thread_can_be_had_nothing_is_left_open(
