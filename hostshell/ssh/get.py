@@ -195,8 +195,8 @@ class Getting:
                 with contextlib.suppress(SftpError):  # what cannot be listed matches nothing, as in a shell
                     names = sorted(entry.name for entry in await self._files.list(paths.wire_path(path or ".")))
                     matched += [
-                        f"{path}{os.fsdecode(name)}" + ("" if last else "/")
-                        for name in names
+                        (path or "./" * name.startswith(b"~")) + os.fsdecode(name) + ("" if last else "/")
+                        for name in names  # one that is called ~ is not the home directory
                         if fits(name) and not paths.unsafe_name(name)
                     ]
                 if len(matched) > MAX_MATCHES:

@@ -387,6 +387,17 @@ def test_globs_of_a_get_are_resolved_on_the_host_and_a_literal_name_wins(copier:
     assert names(copier.here / "one/h1") == ["*.log"]
 
 
+def test_a_file_that_is_called_as_the_home_directory_is_a_file(copier: Copier) -> None:
+    home = copier.there.parent
+    (home / "~").write_text("mine")
+    copier.give(home / "~")
+    try:
+        copier.get("~*")
+        assert names(copier.here / "out/h1") == ["~"]
+    finally:
+        (home / "~").unlink()
+
+
 def test_a_glob_that_matches_nothing_is_one_failure(copier: Copier) -> None:
     with pytest.raises(TransferError, match=r"nothing on the host matches .*\*\.log"):
         copier.get("*.log")
