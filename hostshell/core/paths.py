@@ -121,8 +121,7 @@ def local_destination(local: str, host: str, remote: str) -> tuple[str, str]:
     ``local`` is what the person typed or its `local_layout`; ``name`` is "" where the source has none: its contents go
     straight into the directory. Raises `UsageError` for a host's name that cannot be a folder's.
     """
-    folder = host.encode("utf-8", "surrogateescape")
-    if unsafe_name(folder):
+    if unsafe_name(host.encode("utf-8", "surrogateescape")):
         raise UsageError(
             f"the host's name cannot be a folder's: {host!r}", "give the host a plain name in the inventory"
         )

@@ -17,7 +17,6 @@ from hostshell.core.words import BLANKS, quote
 
 Piece: TypeAlias = tuple[str, str]  # a word's text, and how it stands in the line
 Stray: TypeAlias = Callable[[list[str]], "int | None"]  # None: the words are right; else the stray word's place, or -1
-
 IsGroup: TypeAlias = Callable[[str], bool]
 
 MOST_TRIES = 2000  # guesses that are put to the parser; some 10 µs each

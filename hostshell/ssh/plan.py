@@ -18,7 +18,7 @@ from hostshell.core.records import dataclass
 from hostshell.ssh.sftpwire import PERMISSION_DENIED, UNSUPPORTED, FileSystem, SftpError
 
 INTERVAL = 0.25  # seconds between two reports of progress
-TOLD = 4 * 1024 * 1024  # bytes from which a comparison takes long enough to be told
+TOLD = 128 * 1024 * 1024  # bytes from which a comparison is told: it takes so long that a second has room for a few
 NAMED = 5  # how many names a sentence holds
 MAX_DEPTH = 200  # directories within directories; a server could go on for ever
 MAX_SHOWN = 4096  # bytes of a path in a sentence; no system takes a longer one

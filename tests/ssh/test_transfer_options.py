@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.events import Planned
-from hostshell.ssh import digests
+from hostshell.ssh import digests, plan
 from hostshell.ssh.partials import LEAST
-from hostshell.ssh.plan import MAX_DEPTH, TOLD
+from hostshell.ssh.plan import MAX_DEPTH
 from hostshell.ssh.sending import SYNCED
 from hostshell.ssh.sftp import Sftp
 from hostshell.ssh.sftpwire import Kind
@@ -91,16 +91,18 @@ def test_a_changed_mode_or_time_alone_resends_no_byte(copier: Copier) -> None:
     assert mode(copier.here / "out/h1/name") == 0o644
 
 
-def test_comparing_large_files_is_told_both_ways(copier: Copier) -> None:
-    (copier.here / "src").write_bytes(bytes(TOLD))
+def test_comparing_large_files_is_told_both_ways(copier: Copier, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = 100_000
+    monkeypatch.setattr(plan, "TOLD", size)
+    (copier.here / "src").write_bytes(bytes(size))
     copier.put("src", "name", verify=True)
-    assert copier.compared == [TOLD]  # after the copy
+    assert copier.compared == [size]  # after the copy
     copier.put("src", "name")
-    assert copier.compared == [TOLD]
-    assert copier.reports[0] == ("src", 0, TOLD)
+    assert copier.compared == [size]
+    assert copier.reports[0] == ("src", 0, size)
     copier.get("name")
     copier.get("name", dry_run=True)
-    assert copier.compared == [TOLD]
+    assert copier.compared == [size]
 
 
 def test_force_sends_what_is_there(copier: Copier) -> None:

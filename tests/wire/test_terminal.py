@@ -329,9 +329,9 @@ def test_ctrl_c_at_a_password_runs_nothing_and_brings_the_prompt_back(
 # --- Ctrl-Z ---
 
 
-def test_ctrl_z_stops_hostshell_until_fg_and_the_line_goes_on(
-    six_hosts: SixHosts, clean_home: Path, tmp_path: Path
-) -> None:
+@pytest.fixture
+def in_bash(six_hosts: SixHosts, clean_home: Path, tmp_path: Path) -> Iterator[Terminal]:
+    """The prompt, with a connection, started by hand in a shell with job control."""
     words = [sys.executable, "-m", "hostshell", "-i", str(six_hosts.hosts_ini)]
     words += ["--known-hosts", str(six_hosts.known_hosts)]
     terminal = Terminal(["bash", "--norc", "-i"], tmp_path, 200, {"PS1": "bash> ", "HISTFILE": None})
@@ -339,46 +339,36 @@ def test_ctrl_z_stops_hostshell_until_fg_and_the_line_goes_on(
         terminal.wait_for_line("bash>")
         terminal.type(shlex.join(words) + ENTER)
         assert "1 ok" in terminal.run("ping -h h1")
-        terminal.type("batch_run -h h1 -cmd 'echo")
-        terminal.wait_for_line("hostshell> batch_run -h h1 -cmd 'echo")
-        terminal.type(CTRL_Z)
-        terminal.wait_for("Stopped")
-        terminal.type("stty -a | grep -o .icanon; echo $((20 + 3))" + ENTER)
-        terminal.wait_for_line("bash>")
-        terminal.wait_for("23")
-        assert "-icanon" not in terminal.plain  # the modes of before
-        terminal.type("fg" + ENTER)
-        terminal.wait_for_line("hostshell> batch_run -h h1 -cmd 'echo")
-        terminal.type(" two'" + ENTER)  # on the connection that is open
-        terminal.wait_for("h1: two")
-        terminal.wait_for_prompt()
-        terminal.type("exit" + ENTER)
-        terminal.wait_for_line("bash>")
-        terminal.type("exit" + ENTER)
-        assert terminal.wait_for_end() == 0
-    finally:
-        terminal.close()
-
-
-def test_what_was_stopped_with_ctrl_z_can_be_ended_without_fg(
-    six_hosts: SixHosts, clean_home: Path, tmp_path: Path
-) -> None:
-    words = [sys.executable, "-m", "hostshell", "-i", str(six_hosts.hosts_ini)]
-    words += ["--known-hosts", str(six_hosts.known_hosts)]
-    terminal = Terminal(["bash", "--norc", "-i"], tmp_path, 200, {"PS1": "bash> ", "HISTFILE": None})
-    try:
-        terminal.wait_for_line("bash>")
-        terminal.type(shlex.join(words) + ENTER)
-        assert "1 ok" in terminal.run("ping -h h1")
-        terminal.type(CTRL_Z)
-        terminal.wait_for("Stopped")
-        terminal.type("kill %1; wait -f %1; echo co''de $?" + ENTER)
-        terminal.wait_for("code 143")
+        yield terminal
         terminal.wait_for_line("bash>")
         terminal.type("exit" + ENTER)
         terminal.wait_for_end()
     finally:
         terminal.close()
+
+
+def test_ctrl_z_stops_hostshell_until_fg_and_the_line_goes_on(in_bash: Terminal) -> None:
+    in_bash.type("batch_run -h h1 -cmd 'echo")
+    in_bash.wait_for_line("hostshell> batch_run -h h1 -cmd 'echo")
+    in_bash.type(CTRL_Z)
+    in_bash.wait_for("Stopped")
+    in_bash.type("stty -a | grep -o .icanon; echo $((20 + 3))" + ENTER)
+    in_bash.wait_for_line("bash>")
+    in_bash.wait_for("23")
+    assert "-icanon" not in in_bash.plain  # the modes of before
+    in_bash.type("fg" + ENTER)
+    in_bash.wait_for_line("hostshell> batch_run -h h1 -cmd 'echo")
+    in_bash.type(" two'" + ENTER)  # on the connection that is open
+    in_bash.wait_for("h1: two")
+    in_bash.wait_for_prompt()
+    in_bash.type("exit" + ENTER)
+
+
+def test_what_was_stopped_with_ctrl_z_can_be_ended_without_fg(in_bash: Terminal) -> None:
+    in_bash.type(CTRL_Z)
+    in_bash.wait_for("Stopped")
+    in_bash.type("kill %1; wait -f %1; echo co''de $?" + ENTER)
+    in_bash.wait_for("code 143")
 
 
 def test_ctrl_z_leaves_the_line_alone_where_nobody_could_continue_it(prompt: Open) -> None:
