@@ -14,7 +14,6 @@ import paramiko
 from hostshell.ssh.crew import reply
 from hostshell.ssh.remotefiles import SftpGone, SftpStopped
 from hostshell.ssh.sftpwire import Answer, Kind, Reader
-from hostshell.ssh.transport import Transport
 
 MAX_PACKET = 512 * 1024  # bytes: larger than any answer to what we ask; a server that sends more is refused
 WINDOW = 16 * 1024 * 1024  # bytes that the server may send ahead, so also the most that waits here in memory
@@ -23,8 +22,6 @@ PATIENCE = 300.0  # seconds for an answer: slow disks and tapes are slow, but no
 HURRY = 0.3  # seconds to remove what is unfinished, once we are told to stop
 SEND_PIECE = 64 * 1024  # bytes of requests that are worth sending before an answer is waited for
 PACKET = 32 * 1024  # bytes that are offered as one packet: no server has to take more (RFC 4253, section 6.1)
-QUICK = 0.05  # seconds in which a way takes what is sent at once, or we would heed a stop too late
-CALM = 4 * 1024 * 1024  # bytes that a way takes so before it counts as quick: more than the kernel keeps for a slow one
 
 
 class Exchange:
@@ -39,7 +36,6 @@ class Exchange:
         self._stopped = stopped
         self._until: float | None = None  # the end of the last words, once we are told to stop
         self._broken = ""
-        self._flowed = 0  # bytes that the way took at once, one packet after the other
         self._out = bytearray()
         self._in = bytearray()
         self._number = 0
@@ -148,7 +144,7 @@ class Exchange:
         while self._out:
             self.heed()
             try:
-                sent = self._send()
+                sent = self._channel.send(bytes(memoryview(self._out)[:PACKET]))
             except TimeoutError:
                 if not self._channel.get_transport().is_alive():
                     raise self._ended() from None
@@ -160,40 +156,7 @@ class Exchange:
             if sent <= 0:
                 raise self._ended()
             del self._out[:sent]
-            now = time.monotonic()
-            self._flowed = self._flowed + sent if now - since < QUICK else 0
-            since = now
-
-    def _send(self) -> int:
-        """Send what one packet takes, or all that the window has room for, in one segment; how many bytes it was.
-
-        A large write is eight packets: in one segment they cost one system call, and wake the server once. Raises what
-        `paramiko.Channel.send` does.
-        """
-        channel = self._channel
-        transport = channel.get_transport()
-        with memoryview(self._out) as waiting:
-
-            def send(begin: int) -> int:
-                # an error holds on to what was sent, and with that to all of `_out`, which then could not grow
-                with waiting[begin : begin + PACKET] as piece:
-                    return channel.send(piece)  # type: ignore[arg-type]  # it slices what it gets, and copies that
-
-            # whoever keeps packets back must not wait for room: what is kept would have to arrive first
-            if len(waiting) <= SEND_PIECE or not isinstance(transport, Transport) or not self._may_wait():
-                return send(0)
-            sent = 0
-            with transport.together():
-                while sent < len(waiting) and channel.out_window_size > 0:
-                    count = send(sent)
-                    if count <= 0:
-                        return 0
-                    sent += count
-            return sent or send(0)
-
-    def _may_wait(self) -> bool:
-        """Whether a large segment is soon taken, and nobody waits for us to stop: within it no stop is heeded."""
-        return self._flowed >= CALM and self._until is None and not self._stopped()
+            since = time.monotonic()
 
     def _packet(self) -> tuple[int, bytes]:
         """The next packet: its type and what follows."""

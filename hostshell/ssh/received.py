@@ -1,7 +1,7 @@
 """What a channel has received and nobody has read yet: the messages as they came, joined when they are read.
 
 paramiko keeps them in one array. With megabytes in it every read copies it twice, into blocks so large that the kernel
-maps and clears each anew: with a copy of 200 MB that was half of its CPU. Must not know what is received.
+maps and clears each anew: with a copy of 200 MB that was a third of its CPU. Must not know what is received.
 """
 
 from __future__ import annotations

@@ -221,7 +221,6 @@ def get_sparse(stage: Stage) -> Iterator[Work]:
             notes=(
                 "memory: the largest sum of proportional set sizes over the client's tree of processes, looked at "
                 f"every {LOOK_EVERY} s.",
-                findings.SPARSE,
                 *stage.reduced("0.5 GB in place of 10, too little to fill every buffer, so no bar is held"),
             ),
         )

@@ -55,16 +55,6 @@ def test_a_channel_has_what_we_look_at() -> None:
     assert "self.remote_chanid = chanid" in inspect.getsource(Channel._set_remote_channel)
 
 
-def test_a_channel_tells_its_window_and_sends_a_slice_of_a_buffer() -> None:
-    channel = Channel(0)
-    assert channel.out_window_size == 0
-    assert "self.out_window_size -= size" in inspect.getsource(Channel._wait_for_send_window)
-    assert "m.add_string(s[:size])" in inspect.getsource(Channel._send)
-    message = paramiko.Message()
-    message.add_string(memoryview(b"_slice_")[1:-1])
-    assert message.asbytes() == b"\x00\x00\x00\x05slice"
-
-
 def test_a_buffer_sets_our_bell_when_something_comes_and_when_it_closes() -> None:
     class Bell:
         rung = 0

@@ -12,7 +12,7 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from hostshell.ssh import localdigests, partials
+from hostshell.ssh import localdigests, partials, plan
 from hostshell.ssh.partials import CANNOT_GO_ON, KEPT, LEAST, Claims
 from hostshell.ssh.transfer import CopyStopped, TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
@@ -120,8 +120,9 @@ def test_a_put_that_was_cut_goes_on_where_it_stopped(far: Far, percent: int) -> 
     assert again.reports[-1][1:] == (LARGE, LARGE)
 
 
-def test_progress_tells_what_was_there_apart(far: Far) -> None:
+def test_progress_tells_what_was_there_apart(far: Far, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or the line would seem to be as fast as what nobody sent."""
+    monkeypatch.setattr(plan, "TOLD", 1)
     far.cut_put()
     again = far.connect()
     copied = again.put("src", "name")
