@@ -1,4 +1,4 @@
-"""Whether what was stopped has really ended, on a machine where we are root and where we are not."""
+"""Waiting for what happens by itself: above all, whether what was stopped has really ended, as root and not."""
 
 from __future__ import annotations
 
@@ -9,15 +9,22 @@ from pathlib import Path
 from tests.support import processes
 from tests.support.accounts import can_make_users
 
+PATIENCE = 30.0  # seconds for what happens by itself; far more than it takes
+
+
+def eventually(true: Callable[[], object]) -> bool:
+    """Whether ``true`` comes true."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
 
 def ended(which: Callable[[], set[int]]) -> bool:
     """Whether ``which`` finds no process, after a moment."""
-    deadline = time.monotonic() + 10
-    while which():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    return eventually(lambda: not which())
 
 
 def with_command(text: str) -> set[int]:

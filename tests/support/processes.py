@@ -18,7 +18,11 @@ PROC = Path("/proc")
 
 
 class Process(NamedTuple):
-    """One running process. Zombies do not count: they run no more, whoever has still to collect them."""
+    """One running process. Zombies do not count: they run no more, whoever has still to collect them.
+
+    While a killed process ends, its environment and command line are empty already, and its files and locks are still
+    its own: then `carrying` finds it no more, and `running` does.
+    """
 
     pid: int
     parent: int
@@ -38,9 +42,11 @@ def _from_proc() -> Iterable[Process]:
             # The name in brackets may hold blanks and brackets itself: what follows the last one is plain.
             state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
             uid = folder.stat().st_uid
+            # its first thread may have ended before the others: these have its files still
+            over = state in "ZX" and len(list((folder / "task").iterdir())) <= 1
         except OSError:
             continue  # it ended while we looked
-        if state not in "ZX":
+        if not over:
             yield Process(int(folder.name), int(parent), uid)
 
 
@@ -52,9 +58,14 @@ def _from_ps() -> Iterable[Process]:
             yield Process(int(pid), int(parent), int(uid))
 
 
+def running() -> set[int]:
+    """The pids of all processes that run now (a zombie does not)."""
+    return {process.pid for process in processes()}
+
+
 def is_running(pid: int) -> bool:
     """Whether ``pid`` runs (a zombie does not)."""
-    return any(process.pid == pid for process in processes())
+    return pid in running()
 
 
 def descendants(ancestor: int) -> set[int]:

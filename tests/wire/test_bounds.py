@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from hostshell.session import Session
 from hostshell.ssh.partials import is_partial
 from tests.support import processes
 from tests.support.accounts import Account
+from tests.support.endings import eventually
 from tests.support.keys import Key, make_key
 from tests.support.running import host_section, ping, run, session_on, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
@@ -28,16 +29,6 @@ from tests.support.sshd import Sshd
 PATIENCE = 60.0  # seconds for a process to end; far more than it takes
 HOSTSHELL = [sys.executable, "-m", "hostshell"]
 HUGE = 200_000_000_000  # bytes of a sparse file: far more than can be copied before the signal comes
-
-
-def settled(holds: Callable[[], bool]) -> bool:
-    """Whether ``holds`` becomes true within a moment."""
-    deadline = time.monotonic() + 10
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 # --- a long session ---
@@ -96,7 +87,7 @@ def more(session: Session, early: dict[str, Use], turns: int) -> list[str]:
                 found.append(f"{name}: {was.memory} KiB, now {late.memory}")
         return not found
 
-    settled(none)
+    eventually(none)
     return found
 
 
@@ -197,7 +188,7 @@ def killed(process: subprocess.Popen[str], mark: str, how: signal.Signals) -> No
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == (-how if how == signal.SIGKILL else 128 + how)
     assert "Traceback" not in err
-    assert settled(lambda: not processes.carrying(mark) - {os.getpid()})
+    assert eventually(lambda: not processes.carrying(mark) - {os.getpid()})
 
 
 ENDINGS = pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
@@ -218,7 +209,7 @@ def test_a_killed_hostshell_leaves_no_temporary_file(
     assert process.stdout is not None
     assert process.stdout.readline() == "a: up\n"
     killed(process, mark, how)
-    assert settled(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
+    assert eventually(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
 
 
 @pytest.mark.parametrize("after", [0.05, 0.1, 0.2, 0.3, 0.5])
@@ -229,12 +220,12 @@ def test_a_hostshell_that_is_killed_while_it_starts_leaves_no_temporary_file(
     time.sleep(after)  # somewhere in its imports, the start of its helpers, or the connect
     process.kill()
     process.communicate(timeout=PATIENCE)
-    assert settled(lambda: not processes.carrying(mark) - {os.getpid()})
+    assert eventually(lambda: not processes.carrying(mark) - {os.getpid()})
 
     def ours() -> list[Path]:
         return [path for path in scratch.iterdir() if not of_python(path)]
 
-    assert settled(lambda: not ours()), ours()
+    assert eventually(lambda: not ours()), ours()
 
 
 def of_python(path: Path) -> bool:
@@ -253,7 +244,7 @@ def test_a_command_of_a_hostshell_that_was_killed_outright_does_not_go_on(mark: 
     assert process.stdout is not None
     assert process.stdout.readline() == "a: up\n"
     killed(process, mark, signal.SIGKILL)
-    assert settled(lambda: not commands("sleep\x006883"))
+    assert eventually(lambda: not commands("sleep\x006883"))
 
 
 @ENDINGS
@@ -262,8 +253,8 @@ def test_a_killed_demo_leaves_no_server_no_command_and_no_folder(scratch: Path, 
     assert process.stdout is not None
     assert process.stdout.readline() == "h1: up\n"
     killed(process, mark, how)
-    assert settled(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
-    assert settled(lambda: not commands("sleep\x006881"))
+    assert eventually(lambda: not list(scratch.iterdir())), list(scratch.iterdir())
+    assert eventually(lambda: not commands("sleep\x006881"))
 
 
 def commands(text: str) -> set[int]:
@@ -289,7 +280,7 @@ def test_a_download_that_is_killed_leaves_nothing_here_but_what_it_may_go_on_wit
         huge.chmod(0o644)
         out = tmp_path / "out"
         process = started(*one, "batch_scp", "-h", "a", "-action", "get", "-remote", str(huge), "-local", f"{out}/")
-        assert settled(lambda: any(path.is_file() for path in out.rglob("*")))
+        assert eventually(lambda: any(path.is_file() for path in out.rglob("*")))
         killed(process, mark, how)
         left = [path for path in out.rglob("*") if path.is_file()]
         assert all(is_partial(os.fsencode(path.name)) for path in left)
@@ -312,7 +303,7 @@ def test_an_upload_that_is_killed_leaves_nothing_there_but_what_it_may_go_on_wit
         return [name for name in os.listdir(there) if "huge" in name]
 
     process = started(*one, "batch_scp", "-h", "a", "-action", "put", "-local", str(huge), "-remote", "~/")
-    assert settled(lambda: bool(parts()))
+    assert eventually(lambda: bool(parts()))
     killed(process, mark, how)
     try:
         assert all(is_partial(os.fsencode(name)) for name in parts())

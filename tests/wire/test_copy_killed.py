@@ -72,16 +72,17 @@ def test_a_copy_whose_processes_were_all_killed_goes_on(
         relay.freeze_after(**{"up" if action == "put" else "down": part})
         with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
             assert ended(lambda: set() if passed() >= part else {process.pid})
-            for pid in processes.carrying(mark) - {os.getpid()}:
+            killed = processes.carrying(mark) - {os.getpid()}
+            for pid in killed:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             process.wait()
+        assert ended(lambda: killed & processes.running())  # and their locks with them: the next try takes those
         relay.cut()
         relay.thaw()
         assert not target.exists()
         if action == "put":
             claims = Claims(partials_path(), "a", f"{accounts[0].name}:{relay.port}")
-            assert ended(lambda: processes.carrying(mark) - {os.getpid()})  # and their locks with them
             (left,) = claims.left_over(time.time() + 2 * KEPT)
             assert len(left.former) == 1, "recorded for this login"
             left.settle(left=True)

@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,22 +20,12 @@ from hostshell.core.turns import NewKey
 from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from tests.support.accounts import Account, can_make_users
+from tests.support.endings import eventually
 from tests.support.faulty import Mute, Slam
 from tests.support.keys import Key
 from tests.support.running import collect, host_section, run, write_inventory, write_known_hosts
 from tests.support.scripted import Scripted
 from tests.support.sshd import Sshd, free_port
-
-PATIENCE = 30.0  # seconds for what happens by itself; far more than it takes
-
-
-def eventually(check: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def logins(server: Sshd) -> int:

@@ -21,7 +21,7 @@ from hostshell.session import Session
 from hostshell.ssh import dial as dialling
 from tests.support import processes
 from tests.support.accounts import Account
-from tests.support.endings import with_command
+from tests.support.endings import eventually, with_command
 from tests.support.keys import Key
 from tests.support.running import Outcome, collect, run, write_inventory, write_known_hosts
 from tests.support.sshd import Sshd
@@ -148,15 +148,6 @@ def failure(found: Outcome) -> Failure:
     error = found.finished["h1"].error
     assert error is not None
     return error
-
-
-def eventually(check: object) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not check():  # type: ignore[operator]  # a function
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_a_proxy_command_is_the_connection_and_ends_with_it(host: Host, sshd: Sshd, tmp_path: Path) -> None:

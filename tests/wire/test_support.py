@@ -7,6 +7,7 @@ import os
 import pwd
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 from tests.support import processes
 from tests.support.accounts import BY_KEY, PASSWORDS, Account, can_make_users, made_accounts
+from tests.support.endings import eventually
 from tests.support.keys import Key
 from tests.support.six_hosts import SixHost, SixHosts
 from tests.support.sshd import Sshd
@@ -173,6 +175,26 @@ class TestSshd:
                 assert client.wait() == 255
             again = ssh_command(server, accounts[0], client_key.path, known_hosts, "echo again")
             assert subprocess.run(again, capture_output=True, text=True).stdout == "again\n"
+
+
+def test_a_process_runs_until_its_last_thread_has_ended() -> None:
+    program = """
+import ctypes, threading
+waiting = threading.Event()
+threading.Thread(target=lambda: (print("ready", flush=True), waiting.wait(600))).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        assert eventually(lambda: _state(process.pid) == "Z")
+        assert process.pid in processes.running()
+        process.kill()
+        assert eventually(lambda: not processes.is_running(process.pid))
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 class TestAccounts:

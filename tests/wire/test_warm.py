@@ -7,8 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -23,23 +22,13 @@ from hostshell.engine import asking
 from hostshell.engine.pool import Pool
 from hostshell.session import Session
 from tests.support.accounts import Account
+from tests.support.endings import eventually
 from tests.support.keys import Key
 from tests.support.running import collect, host_section, run, session_on, write_inventory, write_known_hosts
 from tests.support.six_hosts import SixHosts
 from tests.support.sshd import Sshd
 
-PATIENCE = 30.0  # seconds for what happens by itself; far more than it takes
 FOUR = ["h0", "h1", "h2", "h3"]
-
-
-def eventually(check: Callable[[], object]) -> bool:
-    """Whether ``check`` comes true."""
-    deadline = time.monotonic() + PATIENCE
-    while not check():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def sockets(session: Session) -> int:
