@@ -32,6 +32,12 @@ case $(mv -f -$o -- /nonexistent/a /nonexistent/b 2>&1) in *option*|*sage*) ;; *
 done
 """
 _FORMATS = {"gnu": "stat -c '%f %s %u %g %X %Y ", "bsd": "stat -f '%p %z %u %g %a %m "}
+# Not with >>: what an earlier try has sent may still be on its way to the disk, and comes to the same places then,
+# instead of a second time behind what is sent now. Neither an exec nor <> cuts the file.
+_WRITE = rb"""exec 2>&1 1<> %s
+[ %d = 0 ] || dd bs=1 seek=%d count=0 conv=notrunc </dev/null 2>/dev/null || { echo x: dd cannot seek >&2; exit 1; }
+exec cat
+"""
 _HASH = b"sha256sum < %s || shasum -a 256 < %s || openssl sha256 -r < %s"
 
 
@@ -284,7 +290,7 @@ class ShellUpload:
                         raise FileShrank
                     break
                 if stream is None:
-                    stream = self._files.shell.open(b"exec 2>&1\nexec cat >> %s" % word(self._path))
+                    stream = self._files.shell.open(_WRITE % (word(self._path), start, start))
                 stream.send(data)
                 if self._hash is not None:
                     self._hash.update(data)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import paramiko
 import pytest
@@ -18,6 +19,7 @@ from hostshell.ssh.partials import LEAST
 from hostshell.ssh.remotefiles import SftpGone
 from hostshell.ssh.remoteshell import RemoteShell, Said
 from hostshell.ssh.sftpwire import FAILURE, NO_SUCH_FILE, PERMISSION_DENIED
+from hostshell.ssh.shellfiles import ShellFiles
 from hostshell.ssh.shellwords import from_ls, from_stat, refused
 from hostshell.ssh.transfer import CopyStopped, TransferError
 from tests.fuzz.effort import effort
@@ -41,6 +43,7 @@ from tests.ssh.test_transfer_shifting import (
 )
 from tests.ssh.trees import everything, general, make_tree, mode, names, picture
 from tests.support.accounts import Account, public_folder
+from tests.support.endings import eventually
 from tests.support.keys import Key
 from tests.support.sshd import Sshd
 
@@ -60,9 +63,10 @@ __all__ = [
     "test_verify_finds_what_is_not_what_was_sent",
 ]
 
+T = TypeVar("T")
 TOOLS = (
-    "cat", "chmod", "chown", "head", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sh", "sha256sum",
-    "stat", "sync", "tail", "touch", "xargs",
+    "cat", "chmod", "chown", "dd", "head", "ln", "ls", "mkdir", "mv", "printf", "readlink", "rm", "rmdir", "sh",
+    "sha256sum", "stat", "sync", "tail", "touch", "xargs",
 )  # fmt: skip
 
 
@@ -94,6 +98,14 @@ def transport(
             made.close()
     finally:
         shutil.rmtree(folder)
+
+
+def run(verb: Coroutine[Any, Any, T]) -> T:
+    """Carry out a verb of `ShellFiles`: none waits beside others."""
+    with pytest.raises(StopIteration) as ended:
+        verb.send(None)
+    result: T = ended.value.value
+    return result
 
 
 @pytest.fixture
@@ -265,6 +277,27 @@ def test_a_stopped_copy_goes_on_by_the_tools_that_are_there(copier: Copier, monk
         assert copied.saved + copied.bytes == len(data)
         assert arrived.read_bytes() == data
         assert names(arrived.parent) == ["big"]
+
+
+def test_what_an_earlier_try_writes_late_comes_to_its_own_place(copier: Copier) -> None:
+    data = os.urandom(3_000_003)
+    path = os.fsencode(copier.there / "partial")
+    files = ShellFiles(copier.transport, lambda: False)
+
+    def read(length: int, offset: int) -> bytes:
+        if offset > len(data) // 2 and not later:
+            assert eventually(lambda: (copier.there / "partial").stat().st_size)
+            later.append((copier.there / "partial").stat().st_size)
+            again = run(files.reopen(path))
+            run(again.fill(lambda length, offset: data[offset : offset + length], later[0], len(data), lambda _: None))
+        return data[offset : offset + length]
+
+    later: list[int] = []
+    first = run(files.create(path))
+    run(first.fill(read, 0, len(data), lambda _: None))
+    files.close()
+    assert later
+    assert (copier.there / "partial").read_bytes() == data
 
 
 def test_a_dry_run_changes_nothing_and_verify_and_sync_are_content(copier: Copier) -> None:
