@@ -147,11 +147,12 @@ class Beginner:
             if now.uid != found.uid or not _plain(now) or not LEAST <= start <= size:
                 return None
             with self._ledger.comparing(start, name):
-                before = localdigests.start_of(descriptor, start, lambda: self._files.stopping)
+                here = localdigests.Start(descriptor, start, lambda: self._files.stopping)
+                there = await self._files.digest_of_start(claim.path, start, here.read)
                 self._files.heed()  # or nothing has been seen that speaks against the partial
-                there = await self._files.digest_of_start(claim.path, start)
             if there is None:
                 self._ledger.note(CANNOT_GO_ON)
+            before = here.digest
             if before is None or there != before.digest():
                 return None
             begun = Begun(claim.path, upload, claim, start, before, start)

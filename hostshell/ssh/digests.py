@@ -112,10 +112,16 @@ def _of_odd_names(connection: OpensSessions, paths: Sequence[bytes], heed: Calla
     return {path: digest for path, digest in digests.items() if digest is not None}
 
 
-def of_start(connection: OpensSessions, path: bytes, size: int, heed: Callable[[], None]) -> bytes | None:
-    """SHA-256 of the first ``size`` bytes of a file; None where it cannot be had. ``heed`` as above."""
+def of_start(
+    connection: OpensSessions,
+    path: bytes,
+    size: int,
+    heed: Callable[[], None],
+    meanwhile: Callable[[], None] = lambda: None,
+) -> bytes | None:
+    """SHA-256 of the first ``size`` bytes of a file; None where it cannot be had. ``heed``, ``meanwhile`` as above."""
     channel = _begun(connection, _START.replace("SIZE", str(size)))
-    answer = _call(channel, _literal(path) + b"\0", heed, lambda: None, 10 * MOST)
+    answer = _call(channel, _literal(path) + b"\0", heed, meanwhile, 10 * MOST)
     return None if answer is None else _digest(answer.partition(b"\n")[2])
 
 

@@ -5,6 +5,7 @@ Must not know hosts. What a file holds is taken to be the same as long as its id
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -96,3 +97,16 @@ def start_of(descriptor: int, size: int, stopped: Callable[[], bool]) -> hashlib
         digest.update(data)
         offset += len(data)
     return digest
+
+
+class Start:
+    """The first ``size`` bytes of an open file, read when a host is at work on the same. ``digest``: as `start_of`."""
+
+    def __init__(self, descriptor: int, size: int, stopped: Callable[[], bool]) -> None:
+        self._of = (descriptor, size, stopped)
+        self.digest: hashlib._Hash | None = None
+
+    def read(self) -> None:
+        """Read them. What cannot be read has no digest."""
+        with contextlib.suppress(OSError):
+            self.digest = start_of(*self._of)

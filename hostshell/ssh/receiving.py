@@ -123,13 +123,12 @@ class Receiver:
         if self._task.force or unfinished.start > size:
             return False
         with self._ledger.comparing(unfinished.start, arrival.name):
-            digest = await self._files.digest_of_start(arrival.remote, unfinished.start)
-            if digest is None:
-                self._ledger.note(CANNOT_GO_ON)
-                return False
-            same = unfinished.begins_as(digest, lambda: self._files.stopping)
-        self._files.heed()  # or nothing has been seen that speaks against the partial
-        return same
+            here = unfinished.before(lambda: self._files.stopping)
+            there = await self._files.digest_of_start(arrival.remote, unfinished.start, here.read)
+            self._files.heed()  # or nothing has been seen that speaks against the partial
+        if there is None:
+            self._ledger.note(CANNOT_GO_ON)
+        return here.digest is not None and there == here.digest.digest()
 
     async def empty(self, arrival: Arrival) -> bool:
         """Whether a file that says it is empty really is: those of /proc say so, and hold something."""

@@ -194,6 +194,8 @@ class Recoded:
         """Let a file be found at another name too."""
         await self._files.keep(self._names.there(path), self._names.there(backup))
 
-    async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
+    async def digest_of_start(
+        self, path: bytes, size: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> bytes | None:
         """SHA-256 of the first bytes of a file."""
-        return await self._files.digest_of_start(self._names.there(path), size)
+        return await self._files.digest_of_start(self._names.there(path), size, meanwhile)

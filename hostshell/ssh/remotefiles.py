@@ -236,8 +236,13 @@ class RemoteFiles(Answers, Protocol):
         """
         ...
 
-    async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
-        """SHA-256 of the first ``size`` bytes of one file; None as above, and where the file cannot be read."""
+    async def digest_of_start(
+        self, path: bytes, size: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> bytes | None:
+        """SHA-256 of the first ``size`` bytes of one file; None as above, and where the file cannot be read.
+
+        ``meanwhile``: as above.
+        """
         ...
 
     def close(self) -> None:

@@ -355,11 +355,13 @@ class Sftp(Exchange):
             foreseen = None
         return digests.of_files(self._sessions, paths, self.heed, meanwhile, foreseen) if self._sessions else None
 
-    async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
+    async def digest_of_start(
+        self, path: bytes, size: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> bytes | None:
         """SHA-256 of the first ``size`` bytes of one file."""
         if self._sessions is None:
             return None
-        digest = digests.of_start(self._sessions, path, size, self.heed)
+        digest = digests.of_start(self._sessions, path, size, self.heed, meanwhile)
         if digest is None and self._hashing is not None and self._hashing.waits:
             # a server that opens two sessions has no third: the other tool is begun again when it is needed
             self._hashing.close()

@@ -255,9 +255,11 @@ class ShellFiles:
         """SHA-256 of many files, by a tool of the host."""
         return digests.of_files(self._connection, paths, self.heed, meanwhile)
 
-    async def digest_of_start(self, path: bytes, size: int) -> bytes | None:
+    async def digest_of_start(
+        self, path: bytes, size: int, meanwhile: Callable[[], None] = lambda: None
+    ) -> bytes | None:
         """SHA-256 of the first ``size`` bytes of one file."""
-        return digests.of_start(self._connection, path, size, self.heed)
+        return digests.of_start(self._connection, path, size, self.heed, meanwhile)
 
 
 class ShellUpload:

@@ -97,10 +97,9 @@ class Unfinished:
             and not found.st_mode & 0o022
         )
 
-    def begins_as(self, digest: bytes | None, stopped: Callable[[], bool]) -> bool:
-        """Whether what is in it from ``start`` back has this SHA-256."""
-        before = localdigests.start_of(self._descriptor, self.start, stopped)
-        return before is not None and before.digest() == digest
+    def before(self, stopped: Callable[[], bool]) -> localdigests.Start:
+        """What is in it from ``start`` back, still to be read."""
+        return localdigests.Start(self._descriptor, self.start, stopped)
 
     def anew(self) -> None:
         """Begin with nothing. Raises `OSError`."""

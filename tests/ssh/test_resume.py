@@ -8,11 +8,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import paramiko
 import pytest
 
-from hostshell.ssh import localdigests, partials, plan
+from hostshell.ssh import digests, localdigests, partials, plan
 from hostshell.ssh.partials import CANNOT_GO_ON, KEPT, LEAST, Claims
 from hostshell.ssh.transfer import CopyStopped, TransferError
 from tests.ssh.conftest import Copier, connect, folder_of
@@ -282,6 +283,30 @@ def test_a_stopped_put_leaves_what_a_later_one_goes_on_with(far: Far) -> None:
     assert far.connect().put("src", "name").saved > SIZE // 4
     assert (far.there / "name").read_bytes() == (far.here / "src").read_bytes()
     assert names(far.there) == ["name"]
+
+
+@pytest.mark.parametrize("copy", ["put", "get"])
+def test_both_sides_read_what_is_there_at_the_same_time(far: Far, copy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    (far.cut_put if copy == "put" else far.cut_get)()
+    asks, reads = digests.of_start, localdigests.start_of
+    happened: list[str] = []
+
+    def asking(*arguments: Any) -> object:
+        happened.append("asked")
+        found = asks(*arguments)
+        happened.append("answered")
+        return found
+
+    def reading(*arguments: Any) -> object:
+        happened.append("read")
+        return reads(*arguments)
+
+    monkeypatch.setattr(digests, "of_start", asking)
+    monkeypatch.setattr(localdigests, "start_of", reading)
+    copier = far.connect()
+    copied = copier.put("src", "name") if copy == "put" else copier.get("name")
+    assert copied.saved >= LEAST
+    assert happened == ["asked", "read", "answered"]
 
 
 @pytest.mark.parametrize("copy", ["put", "get"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -21,6 +22,7 @@ from hostshell.ssh.sftpwire import Kind
 from hostshell.ssh.transfer import TransferError
 from tests.ssh.conftest import Copier
 from tests.ssh.trees import everything, make_tree, mode, names, picture
+from tests.support.endings import eventually
 
 TOOL = "sha256sum"
 
@@ -154,6 +156,26 @@ def test_the_digest_of_a_beginning(copier: Copier) -> None:
     found = digests.of_start(copier.transport, path, 100, lambda: None)
     assert found == hashlib.sha256((b"abc" * 1000)[:100]).digest()
     assert digests.of_start(copier.transport, path + b"x", 100, lambda: None) != found
+
+
+def test_the_host_is_at_work_on_a_beginning_meanwhile(copier: Copier) -> None:
+    fifo = copier.there / "fifo"
+    os.mkfifo(fifo)
+    copier.give(fifo)
+    writers: list[int] = []
+
+    def host_reads() -> bool:
+        with contextlib.suppress(OSError):  # nobody has it open for reading
+            writers.append(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+        return bool(writers)
+
+    def meanwhile() -> None:
+        assert eventually(host_reads)
+        os.write(writers[0], b"abc" * 1000)
+        os.close(writers[0])
+
+    found = digests.of_start(copier.transport, os.fsencode(fifo), 100, lambda: None, meanwhile)
+    assert found == hashlib.sha256((b"abc" * 1000)[:100]).digest()
 
 
 # --- verify, sync, backup ---

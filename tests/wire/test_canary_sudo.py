@@ -97,10 +97,10 @@ def test_a_password_typed_at_the_prompt(
     try:
         with Watch() as watch:
             for answer in (WRONG, CANARY):
+                seen = terminal.raw.count(question)
                 terminal.enter(
                     'batch_run -a --sudo -cmd \'cat; tr "\\0" "\\n" < /proc/self/environ; sleep 0.5; echo done\''
                 )
-                seen = terminal.raw.count(question)
                 terminal.wait(lambda: terminal.raw.count(question) > seen, "the question")  # noqa: B023  # called at once
                 terminal.type(answer + ENTER)
                 terminal.wait_for_prompt()
