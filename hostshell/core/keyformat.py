@@ -15,6 +15,8 @@ CERTIFICATE = "-cert-v01@openssh.com"  # how the type of a certificate ends
 AGENT_LIST = b"\0\0\0\x01\x0b"  # SSH_AGENTC_REQUEST_IDENTITIES
 AGENT_KEYS = 12  # SSH_AGENT_IDENTITIES_ANSWER
 MOST_KEYS = 2048  # in an agent; more than anybody has
+OPENSSH = b"OPENSSH PRIVATE KEY"  # between the dashes, in the format of ssh-keygen
+DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # ssh's own order, less what needs hardware or is retired
 _MAGIC = b"openssh-key-v1\0"
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----(.*?)-----END", re.DOTALL)
 _PUBLIC = re.compile(rb"\s*(?:[a-z0-9@.-]+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:\s|$)")
@@ -22,11 +24,16 @@ _PUBLIC = re.compile(rb"\s*(?:[a-z0-9@.-]+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:\s|$)"
 
 @dataclass(frozen=True, slots=True)
 class KeyFile:
-    """A key file: ``private`` (else it holds a public key alone), ``encrypted``, and the ``public`` key where known."""
+    """A key file: ``private`` (else it holds a public key alone), ``encrypted``, and the ``public`` key where known.
+
+    ``cipher``: with which it is encrypted, where the file says so by one name. ``retired``: DSA, which nobody takes.
+    """
 
     private: bool
     encrypted: bool
     public: bytes | None
+    cipher: str = ""
+    retired: bool = False
 
 
 def describe(data: bytes) -> KeyFile | None:
@@ -37,16 +44,19 @@ def describe(data: bytes) -> KeyFile | None:
         return KeyFile(False, False, blob) if blob is not None else None
     kind, body = found[1].strip(), found[2]
     if kind != b"OPENSSH":
-        return KeyFile(True, kind == b"ENCRYPTED" or b"Proc-Type: 4,ENCRYPTED" in body, None)
+        locked = kind == b"ENCRYPTED" or b"Proc-Type: 4,ENCRYPTED" in body
+        return KeyFile(True, locked, None, retired=kind == b"DSA")
     try:
         raw = base64.b64decode(b"".join(body.split()), validate=True)
         if not raw.startswith(_MAGIC):
             return None
         cipher, _kdf, _options, rest = strings(raw[len(_MAGIC) :], 3)
         public = strings(rest[4:], 1)[0]  # after the count of keys
+        kind_of_key = type_of(public)
     except (binascii.Error, ValueError):
         return None
-    return KeyFile(True, cipher != b"none", public)
+    locked = cipher != b"none"
+    return KeyFile(True, locked, public, cipher.decode("ascii", "replace") if locked else "", kind_of_key == "ssh-dss")
 
 
 def public_of(text: bytes) -> bytes | None:

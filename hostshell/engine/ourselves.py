@@ -9,7 +9,7 @@ import contextlib
 import multiprocessing.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 _PACKAGE = os.path.join(ROOT, "hostshell", "__init__.py")
@@ -22,8 +22,9 @@ sys.modules["hostshell"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["hostshell"])
 """
 _LOOK = """\
-import sys
+import os, sys
 sys.path[:] = {path!r}
+os.environ.update({environ!r})
 """
 
 
@@ -45,14 +46,16 @@ def search_path() -> list[str]:
 
 
 @contextlib.contextmanager
-def found_by_helpers() -> Iterator[None]:
+def found_by_helpers(environ: Mapping[str, str]) -> Iterator[None]:
     """In this block what multiprocessing starts as a new interpreter has our package loaded before all else.
+
+    It finds ``environ`` in its environment. Ours stays as it is: other threads read it meanwhile.
 
     ``-I``, with which helpers are started, forgets PYTHONPATH and the folder of a checkout: another hostshell that is
     installed would be the worker then, and nothing that the two say to each other need mean the same.
     """
     plain = multiprocessing.util.spawnv_passfds
-    first = _LOOK.format(path=search_path())
+    first = _LOOK.format(path=search_path(), environ=dict(environ))
     if os.path.exists(_PACKAGE):  # else it comes from an archive, and has to be found by the path
         first += _LOAD.format(package=_PACKAGE)
 

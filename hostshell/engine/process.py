@@ -39,14 +39,9 @@ class _Folder:
         with contextlib.suppress(OSError):  # some network file systems know no locks
             fcntl.flock(self._held, fcntl.LOCK_EX)
 
-    @contextlib.contextmanager
-    def named(self) -> Iterator[None]:
-        """Tell the forkserver, when it is started in this block, what it has to remove if we are killed."""
-        os.environ[orphans.FOLDER] = self.path
-        try:
-            yield
-        finally:
-            del os.environ[orphans.FOLDER]
+    def told(self) -> dict[str, str]:
+        """What tells the forkserver, in its environment, what it has to remove if we are killed."""
+        return {orphans.FOLDER: self.path}
 
 
 _folder: _Folder | None = None
@@ -139,7 +134,7 @@ def prepare() -> None:
                 ):
                     forkserver.ensure_running()
             else:
-                with _not_from_here(), found_by_helpers(), _folder.named(), _no_main_module(), _no_interrupt():
+                with _not_from_here(), found_by_helpers(_folder.told()), _no_main_module(), _no_interrupt():
                     forkserver.ensure_running()
 
 
@@ -155,7 +150,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
             with _not_from_here(), _no_main_module():
                 # on its own first: it would unblock SIGINT for what is started after it
                 resource_tracker.ensure_running()
-            with _not_from_here(), found_by_helpers(), _no_main_module(), _no_interrupt(), _folder.named():
+            with _not_from_here(), found_by_helpers(_folder.told()), _no_main_module(), _no_interrupt():
                 process = chosen.Process(  # type: ignore[attr-defined]  # of each kind of context
                     target=_run,
                     args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}, _folder.path),

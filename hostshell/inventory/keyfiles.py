@@ -9,7 +9,7 @@ import os
 import socket
 from pathlib import Path
 
-from hostshell.core.keyformat import AGENT_LIST, agent_keys, describe, public_of
+from hostshell.core.keyformat import AGENT_LIST, OPENSSH, agent_keys, describe, public_of
 
 LARGEST = 256 * 1024  # bytes of a key file
 AGENT_PATIENCE = 2.0  # seconds for the agent to list its keys
@@ -28,13 +28,14 @@ def needs_passphrase(path: str, agent: str | None) -> bool:
 def opens(path: str, passphrase: str) -> bool:
     """Whether ``passphrase`` opens the key in ``path``."""
     # a tenth of a second that nobody pays who has no encrypted key
+    from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_ssh_private_key
 
     data, secret = _read(path), passphrase.encode("utf-8", "surrogateescape")
-    load = load_ssh_private_key if b"OPENSSH PRIVATE KEY" in data else load_pem_private_key
+    load = load_ssh_private_key if OPENSSH in data else load_pem_private_key
     try:
         load(data, secret)
-    except ValueError:
+    except (ValueError, InvalidTag):
         return False
     except Exception:  # a kind of key that it does not know: whoever logs in will say so
         return True

@@ -14,13 +14,13 @@ from pathlib import Path
 import paramiko
 
 from hostshell.core.events import Failure
-from hostshell.core.keyformat import CERTIFICATE, KeyFile, describe, public_of, strings, type_of
+from hostshell.core.keyformat import CERTIFICATE, DEFAULT_KEYS, KeyFile, describe, public_of, strings, type_of
 from hostshell.core.model import Host, Secret
 from hostshell.core.records import dataclass
+from hostshell.ssh import privatekey
 from hostshell.ssh.agent import AgentKey, Agents
 from hostshell.ssh.failures import ConnectFailed
 
-DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # ssh's own order, less what needs hardware or is retired
 LARGEST_FILE = 256 * 1024  # bytes of a key or certificate file
 
 
@@ -79,22 +79,17 @@ class Keyring:
                 place = (full, stamp, passphrase)
                 key = self._files.get(place)
                 if key is None:
-                    # paramiko takes the key derivation's time (bcrypt) under our lock on purpose: once, not once a host
-                    key = paramiko.PKey.from_path(full, passphrase.reveal().encode() if passphrase else None)  # type: ignore[arg-type]  # bytes, whatever the stubs say
-                    key.public_blob = None  # the certificate beside it is ours to offer
+                    secret = passphrase.reveal().encode("utf-8", "surrogateescape") if passphrase else None
+                    with Path(full).open("rb") as file:
+                        # it takes the key derivation's time (bcrypt) under our lock on purpose: once, not once a host
+                        key = privatekey.load(file.read(LARGEST_FILE), secret)
                     self._files[place] = key
         except FileNotFoundError:
             raise _no_key(path, "no such file", "check `key` in the inventory") from None
         except OSError as error:
             raise _no_key(path, str(error.strerror).lower(), "check the file's permissions") from None
-        except paramiko.PasswordRequiredException:
-            raise _no_key(path, "it is encrypted", "add `passphrase_from = ask`") from None
-        except (paramiko.SSHException, ValueError, TypeError, paramiko.pkey.UnknownKeyType) as error:
-            if passphrase is not None:
-                raise _no_key(path, "the passphrase does not open it", "check `passphrase_from`") from None
-            if "password" in str(error).lower() or "encrypted" in str(error).lower():
-                raise _no_key(path, "it is encrypted", "add `passphrase_from = ask`") from None
-            raise _no_key(path, "it holds no usable private key", "Ed25519, ECDSA and RSA keys work") from None
+        except privatekey.Unreadable as error:
+            raise _no_key(path, error.why, error.hint) from None
         return key
 
     # --- parts ---

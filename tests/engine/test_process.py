@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import multiprocessing.util
 import os
@@ -91,6 +92,15 @@ def test_an_unguarded_script_is_run_once(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["main", "Started", "Finished", "Summary"], done.stderr
     assert done.stderr == ""
+
+
+def test_the_start_of_a_worker_leaves_our_environment_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other threads read it meanwhile: the inventory does for SendEnv, and a caller's may."""
+    changed: list[str] = []
+    monkeypatch.setattr(type(os.environ), "__setitem__", lambda _self, name, _value: changed.append(name))
+    with contextlib.closing(Pool(1)) as pool:
+        list(pool.run(Job((NOWHERE,), Ping(), number=1)))
+    assert changed == []
 
 
 def test_no_process_is_left_after_close() -> None:

