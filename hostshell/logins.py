@@ -5,13 +5,15 @@ Must not know jobs or how anything is run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from hostshell.core.errors import SecretError, UsageError
+from hostshell.core.errors import NotGiven, SecretError, UsageError
+from hostshell.core.keyformat import DEFAULT_KEYS
 from hostshell.core.model import DEFAULT_PORT, Host, HostKeyPolicy, Login, Secret, SecretSource
 from hostshell.core.names import check_port, check_user
 from hostshell.core.targets import parse_moment
+from hostshell.inventory.keyfiles import locked_alone
 from hostshell.inventory.model import Inventory
 from hostshell.inventory.secrets import AskSecret, SecretDesk
 
@@ -43,6 +45,7 @@ class Logins:
         self._offered: dict[str, str | None] = {}  # host to the user whose password the inventory knows
         self._refused: set[tuple[str, str]] = set()  # host and user
         self._looked_up: dict[tuple[str, str | None, bool], Secret | None] = {}  # passphrases, for one job
+        self._default_keys: dict[str | None, list[str]] = {}  # those to be asked for, by the agent; for one job
 
     def refused(self, name: str) -> None:
         """A host has said no to its password: it is not offered there again."""
@@ -65,8 +68,8 @@ class Logins:
             whose = f" of {login.user}" if login.user else ""
             try:
                 password = Secret(self._ask(f"Password{whose}: "))
-            except (EOFError, KeyboardInterrupt):
-                raise SecretError("no password was given; nothing was run") from None
+            except (EOFError, KeyboardInterrupt) as end:
+                raise _not_given("no password was given", end) from None
         if password is not None and password not in self._typed:
             self._typed.append(password)
         return replace(login, password=password)
@@ -105,6 +108,7 @@ class Logins:
     def new_job(self) -> None:
         """Keys come and go in the agent."""
         self._looked_up.clear()
+        self._default_keys.clear()
 
     def host(
         self,
@@ -141,7 +145,7 @@ class Logins:
         elif host.key is not None and host.pubkey_authentication:
             passphrase = self._of_key(host.key, host, needed=True)
         opened = []
-        for path in host.identity_files or () if host.pubkey_authentication else ():
+        for path in self._further_keys(host, password) if host.pubkey_authentication else ():
             found = self._of_key(path, host, needed=False)
             opened += [(path, found)] if found is not None else []
         sudo_password = None
@@ -163,11 +167,25 @@ class Logins:
             connect_timeout=connect_timeout if connect_timeout is not None else host.connect_timeout,
         )
 
+    def _further_keys(self, host: Host, password: Secret | None) -> Iterable[str]:
+        """The key files beside the inventory's own whose passphrase may be asked for.
+
+        Of the default ones nobody is asked where something else may do: ssh would try that first, or has no need to.
+        """
+        if host.identity_files is not None:
+            return host.identity_files
+        if host.key is not None or password is not None:
+            return ()
+        agent = "none" if host.identities_only else host.identity_agent  # what else it has would not be offered
+        if agent not in self._default_keys:
+            self._default_keys[agent] = locked_alone([f"~/.ssh/{name}" for name in DEFAULT_KEYS], agent)
+        return self._default_keys[agent]
+
     def _secret(self, source: SecretSource, what: str, name: str) -> Secret:
         try:
             return self._desk.get(source, what)
-        except EOFError:
-            raise SecretError(f"no {what} was given for {name}; nothing was run") from None
+        except EOFError as end:
+            raise _not_given(f"no {what} was given for {name}", end) from None
 
     def _of_key(self, path: str, host: Host, *, needed: bool) -> Secret | None:
         """The passphrase of a key file. What a job for many hosts needs to know of one is looked up once a job."""
@@ -175,9 +193,18 @@ class Logins:
         if place not in self._looked_up:
             try:
                 self._looked_up[place] = self._desk.passphrase(path, host.identity_agent, needed=needed)
-            except EOFError:
-                raise SecretError(f"no passphrase was given for {path}; nothing was run") from None
+            except EOFError as end:
+                raise _not_given(f"no passphrase was given for {path}", end) from None
         return self._looked_up[place]
+
+
+class _Interrupted(EOFError):
+    """The end of a question by Ctrl-C."""
+
+
+def _not_given(what: str, end: BaseException) -> SecretError:
+    kind = NotGiven if isinstance(end, (KeyboardInterrupt, _Interrupted)) else SecretError
+    return kind(f"{what}; nothing was run")
 
 
 def _given_up(ask: AskSecret) -> AskSecret:
@@ -187,7 +214,7 @@ def _given_up(ask: AskSecret) -> AskSecret:
         try:
             return ask(text)
         except KeyboardInterrupt:
-            raise EOFError from None
+            raise _Interrupted from None
 
     return question
 

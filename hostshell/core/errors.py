@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Iterable
 
 USAGE = 2  # exit code: usage or inventory error, nothing ran
+INTERRUPTED = 130  # exit code: Ctrl-C, as every shell has it
 
 
 class HostshellError(Exception):
@@ -48,6 +49,12 @@ class InventoryError(HostshellError):
 
 class SecretError(HostshellError):
     """A password or passphrase that could not be had. Never holds the secret itself."""
+
+
+class NotGiven(SecretError):
+    """A person was asked for a secret and gave none, by Ctrl-C: then a script ends too."""
+
+    exit_code = INTERRUPTED
 
 
 class LocalFileError(HostshellError):

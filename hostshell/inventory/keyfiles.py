@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Iterable
 from pathlib import Path
 
 from hostshell.core.keyformat import AGENT_LIST, OPENSSH, agent_keys, describe, public_of
@@ -23,6 +24,14 @@ def needs_passphrase(path: str, agent: str | None) -> bool:
         return False
     public = look.public or public_of(_read(f"{path}.pub"))
     return public is None or public not in _listed(agent)
+
+
+def locked_alone(paths: Iterable[str], agent: str | None) -> list[str]:
+    """The encrypted keys of ``paths``, where those are all that there is: not one is plain, and the agent has none."""
+    looks = [(path, look) for path in paths if (look := describe(_read(path))) is not None and look.private]
+    if not looks or not all(look.encrypted for _, look in looks) or _listed(agent):
+        return []
+    return [path for path, _ in looks]
 
 
 def opens(path: str, passphrase: str) -> bool:

@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 from hostshell.core.clean import clean
 from hostshell.core.commands import command_named
-from hostshell.core.errors import HostshellError, TargetError, UsageError
+from hostshell.core.errors import INTERRUPTED, HostshellError, NotGiven, TargetError, UsageError
 from hostshell.core.grammar import join_lines, parse_line, parse_words, render
 from hostshell.core.invocations import (
     BatchRun,
@@ -53,8 +53,6 @@ from hostshell.shell.render import Gathered, Json, Live, View
 from hostshell.shell.screen import BOLD, DIM, RED, OutputClosed, Screen
 from hostshell.shell.summary import FETCHED
 from hostshell.sitting import RawOutput
-
-INTERRUPTED = 130
 
 
 class Leave(Exception):
@@ -160,6 +158,7 @@ class Shell:
         try:
             return self.carry_out(invocation)
         except HostshellError as error:
+            self.interrupted = isinstance(error, NotGiven)
             return self.complain(error)
         except (Leave, OutputClosed):
             raise

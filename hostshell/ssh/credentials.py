@@ -68,7 +68,7 @@ class Keyring:
             for key in self._agent_keys(host, problems):
                 yield from _once([Identity(key, "the agent's key")], given)
         for path in defaults:
-            yield from _once(self._of_file(host, path, []), given)
+            yield from _once(self._of_file(host, path, problems), given)
 
     def from_file(self, path: str, passphrase: Secret | None) -> paramiko.PKey:
         """The key in ``path``. Raises `ConnectFailed` (kind auth) with the reason in words."""

@@ -106,6 +106,18 @@ def test_an_encrypted_key_opens_with_its_passphrase(ground: Ground, tmp_path: Pa
     assert "it is encrypted" in ground.says(identity_files=(path,))
 
 
+def test_an_encrypted_default_key_opens_with_its_passphrase_and_is_named_without(
+    ground: Ground, clean_home: Path
+) -> None:
+    (clean_home / ".ssh").mkdir()
+    locked = make_key(clean_home / ".ssh/id_ed25519", "ed25519", "a phrase")
+    ground.server.authorize(ground.account, locked.public)
+    said = ground.says(identity_files=None)
+    assert "cannot use the key ~/.ssh/id_ed25519: it is encrypted" in said
+    opened = (("~/.ssh/id_ed25519", Secret("a phrase")),)
+    assert ground.run(identity_files=None, passphrases=opened).status() == {"h1": "ok"}
+
+
 def test_no_key_is_offered_where_that_is_switched_off(ground: Ground, tmp_path: Path) -> None:
     right = key(tmp_path)
     ground.server.authorize(ground.account, right.public)

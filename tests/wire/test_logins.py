@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hostshell.core.targets import Targets
 from hostshell.inventory.secrets import SecretDesk
 from hostshell.session import Session
 from tests.support.accounts import Account, can_make_users
+from tests.support.agent import ssh_agent
 from tests.support.keys import Key, make_key
 from tests.support.running import Outcome, collect, host_section, write_inventory
 from tests.support.sshd import Sshd
@@ -139,6 +142,43 @@ def test_an_interrupt_is_a_passphrase_not_given_only_where_one_was_asked_for(
         monkeypatch.setattr(SecretDesk, "passphrase", interrupt)  # it comes while the file is read
         with pytest.raises(KeyboardInterrupt):
             session.job(Ping(), ["a"])
+
+
+def test_a_default_key_is_asked_for_where_nothing_else_may_do(
+    tmp_path: Path, clean_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (clean_home / ".ssh").mkdir()
+    plain, locked = make_key(tmp_path / "mine", "ecdsa"), clean_home / ".ssh/id_ecdsa"
+    shutil.copy(plain.path, locked)
+    subprocess.run(["ssh-keygen", "-q", "-p", "-N", "a phrase", "-f", locked], check=True, stdout=subprocess.DEVNULL)
+    other = make_key(tmp_path / "other", "ed25519")
+    (tmp_path / "config").write_text("Host e\n IdentitiesOnly yes\nHost f\n PubkeyAuthentication no\n")
+    hosts = "[host:b]\npassword = x\n[host:c]\nkey = other\n[host:d]\n[host:e]\n[host:f]\n"
+    inventory = write_inventory(tmp_path, f"[defaults]\naddress = 127.0.0.1\n[host:a]\n{hosts}")
+    asked: list[str] = []
+
+    def answer(question: str) -> str:
+        asked.append(question)
+        return "a phrase"
+
+    def questions(host: str) -> int:
+        asked.clear()
+        with Session(inventory, ask_secret=answer, ssh_config=str(tmp_path / "config")) as session:
+            for _ in range(2):
+                (made,) = session.job(Ping(), [host]).hosts
+        assert [path for path, _ in made.passphrases] == ["~/.ssh/id_ecdsa"] * len(asked)
+        return len(asked)
+
+    assert [questions(name) for name in "abcdef"] == [1, 0, 0, 1, 1, 0]
+    with ssh_agent(other) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        assert [questions(name) for name in "ae"] == [0, 1]
+    with ssh_agent(plain) as path:
+        monkeypatch.setenv("SSH_AUTH_SOCK", path)
+        assert [questions(name) for name in "ae"] == [0, 0]
+    monkeypatch.delenv("SSH_AUTH_SOCK")
+    make_key(clean_home / ".ssh/id_rsa", "rsa")
+    assert questions("a") == 0, "a plain one is there"
 
 
 def test_key_and_port_of_the_command_line_beat_the_inventory(

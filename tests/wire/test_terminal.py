@@ -17,7 +17,7 @@ import pytest
 from tests.support import processes
 from tests.support.accounts import Account
 from tests.support.endings import ended, ended_or_named, with_command
-from tests.support.keys import Key
+from tests.support.keys import Key, make_key
 from tests.support.running import host_section, write_inventory
 from tests.support.six_hosts import SixHosts
 from tests.support.sshd import Sshd
@@ -324,6 +324,18 @@ def test_ctrl_c_at_a_password_runs_nothing_and_brings_the_prompt_back(
     terminal.wait_for("no password was given for a; nothing was run")
     terminal.wait_for_prompt()
     assert "fanout is 3" in terminal.run("set fanout 3")
+
+
+@pytest.mark.parametrize("k", ["", " -k"])
+def test_ctrl_c_at_a_secret_ends_a_script(open_terminal: Open, tmp_path: Path, clean_home: Path, k: str) -> None:
+    locked = make_key(tmp_path / "locked", "ed25519", "a phrase")
+    inventory = write_inventory(tmp_path, f"[host:a]\naddress = 127.0.0.1\nport = 1\nkey = {locked.path}\n")
+    terminal = open_terminal("-i", inventory, "-c", f"ping -a{k}", "-c", "!echo went on")
+    terminal.wait_for("Password:" if k else "Passphrase for the key")
+    terminal.type(CTRL_C)
+    assert terminal.wait_for_end() == 130
+    assert "given" in terminal.plain
+    assert "went on" not in terminal.plain.replace("!echo went on", "")
 
 
 # --- Ctrl-Z ---
