@@ -130,6 +130,7 @@ def _main(argv: Sequence[str]) -> int:
     with contextlib.suppress(AttributeError):
         signal.signal(signal.SIGHUP, _terminate)
     gc.disable()  # while modules and the inventory are loaded there is no garbage to be found
+    _stand_somewhere()
     start = not _answers_only(options.command)
     if start:
         from hostshell.engine import process
@@ -143,6 +144,15 @@ def _main(argv: Sequence[str]) -> int:
     from hostshell.shell.launch import launch
 
     return launch(options, start=start)
+
+
+def _stand_somewhere() -> None:
+    """Where the current directory was removed, hardly anything of Python starts; what needs no local file can run."""
+    try:
+        os.getcwd()
+    except OSError:
+        os.chdir("/")
+        print("note: the current directory is no longer there; local paths begin at / now", file=sys.stderr)
 
 
 def _answers_only(command: Sequence[str]) -> bool:

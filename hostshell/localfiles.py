@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from hostshell.core.clean import clean
 from hostshell.core.errors import LocalFileError
 from hostshell.core.model import HOST_FIELD, Get, Login, Put, Task
 from hostshell.core.paths import expand_home, local_destination, local_layout, source_name
@@ -51,8 +52,13 @@ def absolute(task: Task) -> Task:
 
 
 def absolute_path(path: str) -> str:
-    """``path`` with a leading ``~/`` replaced, from the root on."""
-    return os.path.join(os.getcwd(), expand_home(path, os.path.expanduser("~")))
+    """``path`` with a leading ``~/`` replaced, from the root on. Raises `LocalFileError`."""
+    full = expand_home(path, os.path.expanduser("~"))
+    try:
+        return full if os.path.isabs(full) else os.path.join(os.getcwd(), full)
+    except OSError:
+        what = f"{clean(path)} is looked for in the current directory, which is no longer there"
+        raise LocalFileError(what, "write the whole path, or start hostshell anew elsewhere") from None
 
 
 def check_key(login: Login) -> Login:

@@ -15,7 +15,7 @@ import sys
 import threading
 import types
 from collections.abc import Iterator
-from multiprocessing import forkserver, resource_tracker
+from multiprocessing import forkserver, resource_tracker, spawn
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
 
@@ -85,6 +85,43 @@ def _not_from_here() -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def _wherever_we_stand() -> Iterator[None]:
+    """multiprocessing tells children the current directory, and neither side bears that somebody has removed it.
+
+    Ours get it from `_place`.
+    """
+    plain = spawn.get_preparation_data
+
+    def data(name: str) -> dict[str, object]:
+        if _place() is None:
+            gone = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.chdir("/")
+                found = plain(name)
+            finally:
+                os.fchdir(gone)  # what is relative must not mean another file from now on
+                os.close(gone)
+        else:
+            found = plain(name)
+        found.pop("dir", None)
+        return found
+
+    spawn.get_preparation_data = data
+    try:
+        yield
+    finally:
+        spawn.get_preparation_data = plain
+
+
+def _place() -> str | None:
+    """The current directory; None where it is no longer there."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return None
+
+
+@contextlib.contextmanager
 def _no_interrupt() -> Iterator[None]:
     """Children inherit the signal mask: with SIGINT blocked from birth, no Ctrl-C hits one that is not ready for it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -94,7 +131,10 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: str) -> None:
+def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: str, place: str | None) -> None:
+    if place is not None:
+        with contextlib.suppress(OSError):  # it was removed meanwhile
+            os.chdir(place)
     for name, value in surroundings.items():
         if value is None:
             os.environ.pop(name, None)
@@ -130,11 +170,18 @@ def prepare() -> None:
                 with (
                     forked.in_place_of_a_start(lambda: orphans.remove(folder)),
                     _no_main_module(),
+                    _wherever_we_stand(),
                     _no_interrupt(),
                 ):
                     forkserver.ensure_running()
             else:
-                with _not_from_here(), found_by_helpers(_folder.told()), _no_main_module(), _no_interrupt():
+                with (
+                    _not_from_here(),
+                    found_by_helpers(_folder.told()),
+                    _no_main_module(),
+                    _wherever_we_stand(),
+                    _no_interrupt(),
+                ):
                     forkserver.ensure_running()
 
 
@@ -150,10 +197,22 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
             with _not_from_here(), _no_main_module():
                 # on its own first: it would unblock SIGINT for what is started after it
                 resource_tracker.ensure_running()
-            with _not_from_here(), found_by_helpers(_folder.told()), _no_main_module(), _no_interrupt():
+            with (
+                _not_from_here(),
+                found_by_helpers(_folder.told()),
+                _no_main_module(),
+                _wherever_we_stand(),
+                _no_interrupt(),
+            ):
                 process = chosen.Process(  # type: ignore[attr-defined]  # of each kind of context
                     target=_run,
-                    args=(theirs, number, {name: os.environ.get(name) for name in _SURROUNDINGS}, _folder.path),
+                    args=(
+                        theirs,
+                        number,
+                        {name: os.environ.get(name) for name in _SURROUNDINGS},
+                        _folder.path,
+                        _place(),
+                    ),
                     name=f"hostshell worker {number}",
                     daemon=True,
                 )

@@ -14,7 +14,7 @@ from types import TracebackType
 from hostshell.core.clean import clean
 from hostshell.core.errors import LocalFileError
 from hostshell.core.events import Stream
-from hostshell.core.paths import expand_home
+from hostshell.localfiles import absolute_path
 from hostshell.shell.screen import OutputFailed
 
 MOST_OPEN = 128  # files that are open at a time: there may be more hosts than descriptors
@@ -78,7 +78,7 @@ class _Folder:
 
     def __init__(self, option: str, path: str) -> None:
         self._option = option
-        self._path = os.path.join(os.getcwd(), expand_home(path, os.path.expanduser("~")))
+        self._path = absolute_path(path)
         self._files: dict[str, int] = {}  # open ones, the one used longest ago first
         try:
             os.makedirs(self._path, exist_ok=True)

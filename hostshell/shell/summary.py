@@ -5,6 +5,7 @@ Imports core only: replay a saved stream of events to test it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from hostshell.core.clean import clean
@@ -107,7 +108,8 @@ def ended_text(counts: CopyCounts | None, done: str) -> str:
         return done
     place = clean(counts.landed)
     if done == FETCHED:  # as it was typed, mostly
-        place = place.removeprefix(f"{os.getcwd()}/")
+        with contextlib.suppress(OSError):  # it may have been removed
+            place = place.removeprefix(f"{os.getcwd()}/")
     if counts.planned is not None:
         nothing, text = not (counts.planned.send or counts.planned.replace), planned_text(counts.planned)
     else:

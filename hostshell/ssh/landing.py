@@ -198,7 +198,7 @@ class Landing:
     def __init__(self, directory: bytes, host: bytes) -> None:
         """``directory`` is a local path in which ``host`` stands; from that part on no symlink is followed."""
         self.path = directory
-        whole = os.path.join(os.getcwdb(), directory)
+        whole = directory if os.path.isabs(directory) else os.path.join(os.getcwdb(), directory)
         self._parts = [part for part in whole.split(b"/") if part]
         self._chosen = paths.ours_from(whole, host)
         self._made: list[bytes] = []

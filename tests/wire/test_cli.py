@@ -67,6 +67,22 @@ def prefixes(text: str) -> list[str]:
     return sorted({line.partition(": ")[0] for line in text.splitlines()})
 
 
+def test_a_current_directory_that_was_removed_is_no_obstacle(base: list[str], tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    away = ["sh", "-c", 'rmdir "$PWD"; exec "$@"', "sh"]
+    done = call([*away, *base], "batch_run", "-h", "h1", "-cmd", "echo in", cwd=tmp_path / "gone")
+    assert (done.returncode, done.stdout) == (0, "h1: in\n")
+    assert "the current directory is no longer there" in done.stderr
+
+
+def test_a_current_directory_that_goes_meanwhile_is_named_where_it_is_needed(base: list[str], tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    lines = ('!rmdir "$PWD"', "put file there -h h1", "batch_run -h h1 -cmd 'echo in'")
+    done = call(base, *(word for line in lines for word in ("-c", line)), cwd=tmp_path / "gone")
+    assert (done.returncode, done.stdout) == (2, "h1: in\n")
+    assert "file is looked for in the current directory, which is no longer there" in done.stderr
+
+
 # --- the two lines, in three ways ---
 
 
