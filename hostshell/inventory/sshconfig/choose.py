@@ -122,13 +122,14 @@ class Chosen:
 
 @dataclass(slots=True)
 class _Walk:
-    """One way through all sections."""
+    """One way through all sections; ``before``: those that held on the first one, whose values stay on the second."""
 
     asked: Asked
     final: bool
     assume: bool
     host: str | None
-    user: str
+    user: str | None
+    before: tuple[int, ...] = ()
     chosen: list[int] = field(default_factory=list)
     undecided: list[tuple[str, Place]] = field(default_factory=list)
 
@@ -208,7 +209,7 @@ class Choosing:
 
     def _both(self, asked: Asked, *, assume: bool) -> tuple[Chosen, tuple[tuple[str, Place], ...]]:
         """Both passes: the second where `Match final` or `CanonicalizeHostname` wants one."""
-        first = self._walk(asked, asked.names, None, assume)
+        first = self._walk(_Walk(asked, False, assume, asked.address, asked.user), asked.names)
         host = asked.address
         if host is None:
             host = asked.name if first.host is None else first.host
@@ -217,26 +218,25 @@ class Choosing:
         options = self._options(one, ())
         undecided = first.undecided
         if self._twice or options.value("canonicalizehostname"):
-            second = self._walk(asked, (host,) if asked.address is None else (asked.name, host), host, assume)
+            second = self._walk(
+                _Walk(asked, True, assume, host, first.user, one),
+                (host,) if asked.address is None else (asked.name, host),
+            )
             options = self._options(one, tuple(second.chosen))
             undecided = [*undecided, *second.undecided]
         return Chosen(host, options), tuple(dict.fromkeys(undecided))
 
     # --- which sections hold ---
 
-    def _walk(self, asked: Asked, names: tuple[str, ...], host: str | None, assume: bool) -> _Walk:
-        final = host is not None
-        user = asked.user
-        walk = _Walk(asked, final, assume, host if final else asked.address, user or "")
+    def _walk(self, walk: _Walk, names: tuple[str, ...]) -> _Walk:
         holds = bytearray(len(self._sections))
         chosen = walk.chosen
-        known_user = user is not None
         for at in sorted(self._loose | self._holding(names)):
             section = self._sections[at]
             if section.parent >= 0 and not holds[section.parent]:
                 continue
             condition = section.condition
-            if isinstance(condition, MatchLine) and not self._matches(walk, section, condition, known_user):
+            if isinstance(condition, MatchLine) and not self._matches(walk, section, condition):
                 continue
             holds[at] = 1
             if not section.items:
@@ -244,9 +244,9 @@ class Choosing:
             chosen.append(at)
             name, login, _ = self._first[at]
             if name is not None and walk.host is None:
-                walk.host = self._with_name(name, asked.name, at)
-            if login is not None and not known_user:
-                walk.user, known_user = login, True
+                walk.host = self._with_name(name, walk.asked.name, at)
+            if login is not None and walk.user is None:
+                walk.user = login
         return walk
 
     def _holding(self, names: tuple[str, ...]) -> set[int]:
@@ -275,7 +275,7 @@ class Choosing:
             raise bad(place, f"`hostname`: `{shown(text)}`", "it knows the tokens %h and %% only")
         return replaced
 
-    def _matches(self, walk: _Walk, section: Section, line: MatchLine, known_user: bool) -> bool:
+    def _matches(self, walk: _Walk, section: Section, line: MatchLine) -> bool:
         asked = walk.asked
         result = True
         unsure = False
@@ -283,14 +283,14 @@ class Choosing:
             match one.kind:
                 case "all":
                     held = True
-                case "final":
+                case "final" | "canonical":  # only the first of them asks for a second pass
                     held = walk.final
                 case "host":
                     held = in_list(walk.host if walk.host is not None else asked.name, one.value, caseless=True)
                 case "originalhost":
                     held = any(in_list(name, one.value, caseless=True) for name in asked.names)
                 case "user":
-                    held = in_list(walk.user if known_user else asked.local_user, one.value)
+                    held = in_list(asked.local_user if walk.user is None else walk.user, one.value)
                 case "localuser":
                     held = in_list(asked.local_user, one.value)
                 case "tagged":
@@ -301,7 +301,7 @@ class Choosing:
                     if one.kind in UNDECIDED or asked.run is None:
                         unsure = True
                         continue
-                    held = asked.run(one.value, self._names(walk, known_user), asked)
+                    held = asked.run(one.value, self._names(walk), asked)
             result = result and held is not one.negated
         if result and unsure:
             kind = next(one.kind for one in line.criteria if one.kind == "exec" or one.kind in UNDECIDED)
@@ -310,15 +310,17 @@ class Choosing:
         return result
 
     def _so_far(self, walk: _Walk) -> Options:
-        return self._options(tuple(walk.chosen), ())
+        chosen = tuple(walk.chosen)
+        return self._options(walk.before, chosen) if walk.final else self._options(chosen, ())
 
-    def _names(self, walk: _Walk, known_user: bool) -> Names:
+    def _names(self, walk: _Walk) -> Names:
         host = walk.host if walk.host is not None else walk.asked.name
-        ports = (self._first[at][2] for at in walk.chosen)
+        held = (*walk.before, *walk.chosen)
+        ports = (self._first[at][2] for at in held)
         port = walk.asked.port or next((port for port, _ in ports if port), 22)
-        aliases = (self._first[at][2][1] for at in walk.chosen)
+        aliases = (self._first[at][2][1] for at in held)
         alias = next((alias for alias in aliases if alias is not None), host)
-        return Names(host, walk.user if known_user else walk.asked.local_user, port, alias)
+        return Names(host, walk.asked.local_user if walk.user is None else walk.user, port, alias)
 
     # --- what they say ---
 

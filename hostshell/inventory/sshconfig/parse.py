@@ -142,7 +142,7 @@ def _criteria(text: str) -> tuple[Criterion, ...]:
                 _nothing_left(rest)
             return tuple(found)
         if kind in _PASSES:
-            found.append(Criterion(negated, "final"))
+            found.append(Criterion(negated, kind))
             continue
         value, rest = first_word(rest)
         if not value or value.startswith("#"):
