@@ -12,14 +12,21 @@ from hostshell.inventory.settings import Jump, bad, shown
 
 class Ways:
     """``place_of``: a host's (address, port). ``jump_of``: its setting, None where it has none. Both take hops as well.
+    ``known``: whether a name is one of the inventory's.
 
     A host that stands among the hops that it has inherited is reached through those before it: so `[defaults]` may name
     a bastion that is a host of the inventory itself.
     """
 
-    def __init__(self, place_of: Callable[[str], tuple[str, int]], jump_of: Callable[[str], Jump | None]) -> None:
+    def __init__(
+        self,
+        place_of: Callable[[str], tuple[str, int]],
+        jump_of: Callable[[str], Jump | None],
+        known: Callable[[str], bool],
+    ) -> None:
         self._place_of = place_of
         self._jump_of = jump_of
+        self._known = known
         self._to_hop: dict[str, tuple[str, ...]] = {}
         self._places: dict[str, tuple[str, int]] = {}  # of hops
 
@@ -46,7 +53,10 @@ class Ways:
 
     def _before(self, name: str, jump: Jump) -> tuple[str, ...]:
         here = self._place_of(name)
+        ours = self._known(name)
         for at, hop in enumerate(jump.hops):
+            if ours and hop != name and self._known(hop):
+                continue  # two hosts, though at one address: what it means behind a bastion is another place
             place = self._places.get(hop) or self._places.setdefault(hop, self._place_of(hop))
             if place == here:
                 if jump.place.section.startswith("host:"):

@@ -101,7 +101,7 @@ class Inventory:
         self._index(sections)
         self._ssh: SshConfig | None = None
         self._worked: dict[str, _Chosen] = {}
-        self._ways = Ways(self._place_of, self._jump_of)
+        self._ways = Ways(self._place_of, self._jump_of, self._names.__contains__)
         self._hops: dict[tuple[str, bool], Host] = {}
         for layer in self._all_layers():
             jump = layer.values.get("jump")
@@ -118,7 +118,7 @@ class Inventory:
         """From now on ``ssh`` says what the inventory leaves open."""
         self._ssh = ssh
         self._worked.clear()
-        self._ways = Ways(self._place_of, self._jump_of)
+        self._ways = Ways(self._place_of, self._jump_of, self._names.__contains__)
         self._hops.clear()
 
     @property

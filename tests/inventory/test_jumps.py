@@ -60,6 +60,18 @@ def test_who_is_a_hop_of_the_way_that_all_inherit_is_reached_through_those_befor
     assert found.host("b2@b1").jump == ()
 
 
+@pytest.mark.parametrize("where", ["host:h1", "defaults", "group:g"])
+def test_another_host_at_the_same_address_is_not_ones_own_jump_host(where: str) -> None:
+    """Networks behind two bastions may use the same private addresses; or it is one machine, and another user's."""
+    text = "[host:b]\naddress = 10.0.0.1\nuser = ops\n[host:h1]\naddress = 10.0.0.1\n[group:g]\nhosts = h1, b\n"
+    found = inventory(
+        f"{text}[{where}]\njump = b\n" if where == "defaults" else text.replace(f"[{where}]", f"[{where}]\njump = b")
+    )
+    assert way(found, "h1") == ["b"]
+    assert way(found, "b") == []
+    assert way(found, "root@b") == []
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
