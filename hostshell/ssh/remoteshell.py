@@ -15,6 +15,7 @@ from typing import Protocol
 
 import paramiko
 
+from hostshell.core.explain import HEAD, why_it_failed
 from hostshell.ssh import sessions
 from hostshell.ssh.failures import LinkLost
 from hostshell.ssh.remotefiles import SftpGone, SftpStopped
@@ -80,6 +81,7 @@ class Stream:
     def __init__(self, connection: OpensSessions, watch: Watch) -> None:
         """Raises `LinkLost` (not started) where the connection was dead, `SftpGone` where no command may run."""
         self._watch = watch
+        self.remarks = b""  # the beginning of what came beside the output: the login shell's, or why none runs
         self._end = f"end {secrets.token_hex(16)}".encode()
         self.patience = PATIENCE
         try:
@@ -131,14 +133,20 @@ class Stream:
         since = time.monotonic()
         while True:
             self._watch.look()
-            if self._channel.recv_stderr_ready():
-                self._channel.recv_stderr(PIECE)  # the login shell's own; scripts send theirs to the output
+            self._heed_remarks()
             try:
-                return self._channel.recv(WINDOW)
+                data = self._channel.recv(WINDOW)
+                if not data:
+                    self._heed_remarks()  # they may have come with the end
+                return data
             except TimeoutError:
                 self._alive(since, "the host has not answered")
             except (paramiko.SSHException, OSError, EOFError):
                 return b""
+
+    def _heed_remarks(self) -> None:
+        if self._channel.recv_stderr_ready():
+            self.remarks = (self.remarks + self._channel.recv_stderr(PIECE))[:HEAD]  # scripts send theirs to the output
 
     def exit_status(self) -> int:
         """The exit status, after the end of the output. Raises `SftpGone` where the link ended before it came."""
@@ -249,5 +257,7 @@ class RemoteShell:
                 raise SftpGone(f"the host's shell printed more than {MOST_OUTPUT >> 20} MiB")
             data = self._stream.receive()
             if not data:
-                raise SftpGone("the host's shell ended")
+                raise SftpGone(
+                    "the host's shell ended", why_it_failed(1, bytes(self._in[:HEAD]) + self._stream.remarks)
+                )
             self._in += data

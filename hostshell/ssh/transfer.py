@@ -121,8 +121,10 @@ def _far_side(connection: OpensSessions, stopped: Callable[[], bool]) -> tuple[R
     except NoSftp as gone:
         try:
             return ShellFiles(connection, stopped), f"{gone.message}: copied with its shell's tools instead"
-        except (SftpGone, SftpError):
-            raise SftpGone(f"{gone.message}, and no POSIX shell answers that could copy instead", gone.hint) from None
+        except (SftpGone, SftpError) as other:
+            hint = other.hint if isinstance(other, SftpGone) else ""
+            what = f"{gone.message}, and no POSIX shell answers that could copy instead"
+            raise SftpGone(what, hint or gone.hint) from None
 
 
 def _left(copy: Putting | Getting, message: str) -> str:

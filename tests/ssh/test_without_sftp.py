@@ -325,6 +325,19 @@ def test_a_server_whose_sftp_program_is_missing_is_copied_to_as_well(
         transport.close()
 
 
+def test_an_account_whose_password_has_expired_is_told(
+    tmp_path: Path, accounts: list[Account], client_key: Key
+) -> None:
+    options = {"Subsystem": None, "ForceCommand": "echo Your password has expired. >&2; exit 1"}
+    with Sshd(tmp_path / "sshd", options=options) as server:
+        server.authorize(accounts[0], client_key.public, "restrict")
+        transport = connect(server.address, server.port, accounts[0].name, client_key.path)
+        with pytest.raises(TransferError) as caught:
+            Copier(transport, folder_of(accounts[0]), tmp_path).put(__file__, "name")
+        assert caught.value.hint == "the account's password has expired: log in there once with ssh and change it"
+        transport.close()
+
+
 def test_a_login_that_has_no_shell_is_told_apart(tmp_path: Path, accounts: list[Account], client_key: Key) -> None:
     options = {"Subsystem": None, "ForceCommand": "echo This account is closed"}
     with Sshd(tmp_path / "sshd", options=options) as server:
