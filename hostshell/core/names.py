@@ -18,7 +18,8 @@ MOST_PORT = 65535
 MOST_NAMES = 1_000_000  # that one pattern may stand for: "[1-999999999]" is a slip, and would eat the memory
 LONGEST_NAME = 255  # a name becomes a directory's name when files are fetched (NAME_MAX)
 
-# OpenSSH's valid_hostname() and valid_ruser() (ssh.c, misc.c) refuse these, and blanks, controls and a leading "-"
+# OpenSSH's valid_hostname() and valid_ruser() (ssh.c, misc.c) refuse these, and a leading "-", where they are typed.
+# That they and blanks are refused wherever they stand is ours: names also come to stand in commands and in user@host.
 _SHELL_IN_HOST = "'`\"$\\;&<>|(){},"
 _SHELL_IN_USER = "'`\"$;&<>|(){}"  # "$" is ours: no shell character at all; "\" stays, for DOMAIN\user
 _NODE_SET = "[],!&^*?@"
@@ -52,7 +53,7 @@ def check_name(text: str) -> None:
 
 
 def check_user(text: str) -> None:
-    """Raise ValueError, with the reason in words, unless ``text`` may be a user's name (OpenSSH's rules)."""
+    """Raise ValueError, with the reason in words, unless ``text`` may be a user's name."""
     if _PLAIN.fullmatch(text):
         return
     _check(text, _SHELL_IN_USER)

@@ -235,6 +235,8 @@ def test_what_is_not_obeyed_is_said(tmp_path: Path) -> None:
     ("ssh", "line", "what"),
     [
         ("Host a\n  User -oX\n", 2, "bad `user`"),
+        ('Host a\n  User "a b"\n', 2, "bad `user`: it holds a blank"),  # ssh takes these three: the rule is ours
+        ("Host a\n  User ${USER}\n", 2, "bad `user`: it holds `$`"),
         ("Host a\n  HostName $(id)\n", 2, "bad `hostname`"),
         ("IdentityFile ${NOT_SET}/k\n", 1, "NOT_SET"),
         ("IdentityFile ~/%z\n", 1, "%z"),
