@@ -51,8 +51,12 @@ def hosts(session: Session, targets: Targets, width: int, colour: bool) -> Answe
     for name in names:
         host = session.inventory.host(name)
         groups = members.get(name, [])
-        rows.append((name, host.address, str(host.port), host.user, ",".join(groups)))
-        data.append({"name": name, "address": host.address, "port": host.port, "user": host.user, "groups": groups})
+        place = {"address": host.address or None, "port": host.port or None, "user": host.user or None}
+        shown = {key: "" if value is None else str(value) for key, value in place.items()}
+        if None in place.values():  # there is a value, and it is not evaluated: what `show` says of it
+            shown |= {one.key: one.text for one in session.inventory.settings(name) if place.get(one.key, "") is None}
+        rows.append((name, *shown.values(), ",".join(groups)))
+        data.append({"name": name, **place, "groups": groups})
     text = table(("host", "address", "port", "user", "groups"), rows, width, colour=colour)
     return Answer(data, text + f"{len(names)} host{'s' * (len(names) != 1)}{which}\n")
 

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from hostshell.core.errors import TargetError
 from hostshell.core.model import Job
 from hostshell.engine.pool import Pool
 from hostshell.engine.questions import AskKeys
+from hostshell.inventory.load import load
 from hostshell.session import Session
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.connect import one_host
@@ -293,6 +295,23 @@ def test_hosts_knows_hosts_of_the_moment(desk: Desk) -> None:
         {"name": "root@h1:22", "address": "192.0.2.11", "port": 22, "user": "root", "groups": []},
         {"name": "[::1]:2200", "address": "::1", "port": 2200, "user": "deploy", "groups": []},
         {"name": "10.0.0.5", "address": "10.0.0.5", "port": 22, "user": "deploy", "groups": []},
+    ]
+
+
+def test_hosts_says_what_of_a_host_is_not_known(desk: Desk, tmp_path: Path) -> None:
+    path = tmp_path / "hosts.yml"
+    path.write_text(
+        "all:\n  hosts:\n    h1: {ansible_port: '{{ p }}', ansible_user: me}\n"
+        "    h2: {ansible_host: '{{ a }}', ansible_user: '{{ u }}', ansible_port: 23}\n"
+    )
+    desk.session.inventory = load([str(path)])
+    assert [line.split("  ") for line in re.sub("  +", "  ", desk("hosts").out).splitlines()[1:3]] == [
+        ["h1", "h1", "not read: a template", "me", "ungrouped"],
+        ["h2", "not read: a template", "23", "not read: a template", "ungrouped"],
+    ]
+    assert desk.data("hosts --json") == [
+        {"name": "h1", "address": "h1", "port": None, "user": "me", "groups": ["ungrouped"]},
+        {"name": "h2", "address": None, "port": 23, "user": None, "groups": ["ungrouped"]},
     ]
 
 
