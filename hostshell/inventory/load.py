@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -194,7 +195,13 @@ def _part(content: Content, base: str, *, beside: bool) -> _Part:
         )
     kind: Kind = "json" if program else kind_of(text, content.path, folders=beside and folders.has_folders(base))
     shown = f"output of {content.shown}" if program else content.shown
-    found = _read(kind, text, shown)
+    try:
+        found = _read(kind, text, shown)
+    except InventoryError as error:
+        if text.startswith("#!") and content.path and not program:
+            hint = f"if it is a program that prints an inventory: chmod +x {shlex.quote(content.path)}"
+            error.hint = f"{hint}\n{error.hint}" if error.hint else hint
+        raise
     return _Part(content, f"program ({WORDS[kind]})" if program else WORDS[kind], found, base, notes)
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -33,6 +34,13 @@ def run(content: Content, patience: float = PATIENCE) -> tuple[str, str]:
             start_new_session=True,  # so that what it starts ends with it
         )
     except OSError as error:
+        interpreter = _interpreter(content.path) if isinstance(error, FileNotFoundError) else ""
+        if interpreter:  # the system says of both that there is no such file
+            hint = "correct its first line, or install what it names"
+            if interpreter.endswith("\r"):
+                hint = "its lines end as on Windows: save it with \\n alone at their ends"
+            what = f"there is no {clean(interpreter.rstrip())}, which its first line names"
+            raise InventoryError(f"the program {shown} cannot be run: {what}", hint) from None
         raise InventoryError(f"the program {shown} cannot be run: {(error.strerror or str(error)).lower()}") from None
     try:
         out, err, why = _read(process, time.monotonic() + patience)
@@ -51,6 +59,17 @@ def run(content: Content, patience: float = PATIENCE) -> tuple[str, str]:
     if not out.strip():
         raise InventoryError(f"{shown} --list printed nothing", said)
     return decode(out, f"output of {shown}"), said
+
+
+def _interpreter(path: str) -> str:
+    """What runs the program, from its first line; "" where it names none, or is not there itself."""
+    try:
+        with open(path, "rb") as stream:
+            first = stream.readline(4096)
+    except OSError:
+        return ""
+    match = re.match(rb"#![ \t]*([^ \t\n]*)", first)
+    return match[1].decode("utf-8", "replace") if match else ""
 
 
 def _read(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes, str]:

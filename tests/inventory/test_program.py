@@ -96,6 +96,32 @@ def test_a_program_without_the_x_bit_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("body", ["import json\nprint(json.dumps({}))", "x = 1\nprint(x)", "[[ -e x ]] && echo '{}'"])
+def test_what_looks_like_a_program_and_is_not_run_is_told_how_it_would_be(tmp_path: Path, body: str) -> None:
+    path = script(tmp_path, body, "my cloud.py")
+    os.chmod(path, 0o644)
+    error = refused(path)
+    assert error.message.startswith(f"{path}:")
+    assert error.hint.splitlines()[0] == f"if it is a program that prints an inventory: chmod +x '{path}'"
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("#!/no/such/python3 -u\n", "correct its first line, or install what it names"),
+        ("#! /no/such/python3\n", "correct its first line, or install what it names"),
+        ("#!/no/such/python3\r\n", "its lines end as on Windows: save it with \\n alone at their ends"),
+    ],
+)
+def test_a_program_whose_interpreter_is_missing_names_that(tmp_path: Path, line: str, hint: str) -> None:
+    path = tmp_path / "cloud"
+    path.write_bytes(f"{line}print()\n".encode())
+    path.chmod(0o755)
+    error = refused(str(path))
+    what = "there is no /no/such/python3, which its first line names"
+    assert (error.message, error.hint) == (f"the program {path} cannot be run: {what}", hint)
+
+
 def test_a_stranger_s_program_in_a_folder_is_not_run(tmp_path: Path) -> None:
     folder = tmp_path / "inventory"
     folder.mkdir()
