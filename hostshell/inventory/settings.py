@@ -214,6 +214,8 @@ def display(value: Converted) -> str:
             return "***"
         case SecretSource(kind="ask"):
             return "ask"
+        case SecretSource(kind="cmd"):
+            return "cmd: a command, not shown"  # in which a password may stand
         case SecretSource(kind=kind, argument=argument):
             return clean(f"{kind}:{argument}")
         case Jump(hops=hops):

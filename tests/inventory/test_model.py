@@ -297,10 +297,20 @@ def test_settings_say_where_each_value_comes_from() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["env:NAME", "cmd:pass show x", "keyring:s/u", "ask"])
+@pytest.mark.parametrize("text", ["env:NAME", "keyring:s/u", "ask"])
 def test_sources_of_secrets_are_shown_as_they_stand(text: str) -> None:
     shown = inventory(f"[host:h1]\npassword_from = {text}\n").settings("h1")
     assert ("password_from", text) in [(setting.key, setting.text) for setting in shown]
+
+
+@pytest.mark.parametrize("key", ["password_from", "passphrase_from", "sudo_password_from"])
+def test_a_command_that_gives_a_secret_is_not_shown(key: str) -> None:
+    # a password may stand in it, as in a ProxyCommand
+    shown = inventory(f"[host:h1]\n{key} = cmd:curl -u me:canary-8Z https://vault.example.net\n").settings("h1")
+    assert [(one.text, one.source) for one in shown if one.key == key] == [
+        ("cmd: a command, not shown", "hosts.ini:2 [host:h1]")
+    ]
+    assert "canary" not in repr([one.text for one in shown])
 
 
 def test_seconds_are_shown_as_a_person_writes_them() -> None:
