@@ -48,7 +48,7 @@ def advise(failure: Failure, steps: Sequence[Step], host: Host) -> Failure:
         return failure
     local = next((step for step in steps if step.name == "settings"), None)
     hint = ""
-    if failure.kind == "dns":
+    if failure.kind == "dns" and "AddressFamily" not in failure.message:  # that names the cause already
         hint = _about_name(host)
     elif last.name == "banner" and failure.kind == "refused":
         return _about_banner(failure, last)

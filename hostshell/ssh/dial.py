@@ -5,6 +5,7 @@ Must not know SSH. Every wait is cut into slices, so that a stop is seen at once
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -22,6 +23,7 @@ SLICE = 0.05  # seconds between two looks at `stopped`
 STAGGER = 0.25  # seconds before the next address is tried beside the first (RFC 8305, section 5)
 
 _FAMILIES = {"any": socket.AF_UNSPEC, "inet": socket.AF_INET, "inet6": socket.AF_INET6}
+_FAMILY_NAMES = {"inet": "IPv4", "inet6": "IPv6"}
 _NO_ROUTE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 
 
@@ -59,9 +61,14 @@ def resolve(
 
     def ask() -> None:
         try:
-            answer.append(socket.getaddrinfo(address, port, _FAMILIES[only], socket.SOCK_STREAM))
+            found: object = socket.getaddrinfo(address, port, _FAMILIES[only], socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            answer.append(error)
+            found = error
+            if only != "any":
+                with contextlib.suppress(OSError, UnicodeError):
+                    socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)
+                    found = _no_address_of(only)
+        answer.append(found)
 
     if _is_literal(address):
         ask()
@@ -77,6 +84,8 @@ def resolve(
                     Failure("dns", "its address was not resolved in time", "is the DNS server reachable?")
                 )
     result = answer[0]
+    if isinstance(result, Failure):
+        raise ConnectFailed(result)
     if isinstance(result, Exception):
         reason = result.strerror if isinstance(result, OSError) and result.strerror else str(result)
         raise ConnectFailed(
@@ -96,6 +105,15 @@ def resolve(
             if places:
                 mixed.append((family, places.pop(0)))
     return mixed
+
+
+def _no_address_of(family: AddressFamily) -> Failure:
+    """For a name that has addresses, and only others than were asked for."""
+    return Failure(
+        "dns",
+        f"it has no {_FAMILY_NAMES[family]} address, and AddressFamily {family} allows no other",
+        "AddressFamily is a setting of your ssh_config: show NAME says where it stands",
+    )
 
 
 def _is_literal(address: str) -> bool:
@@ -123,6 +141,7 @@ def _race(
     under_way: dict[int, tuple[socket.socket, object]] = {}
     poll = select.poll()
     last_error = 0
+    unbound = ""  # why BindAddress could not be had
     next_start = time.monotonic()
     winner: socket.socket | None = None
     try:
@@ -146,7 +165,13 @@ def _race(
                     tried(where[0], last_error)
                     continue
                 sock.setblocking(False)
-                result = _bind(sock, family, bind) or sock.connect_ex(where)
+                why_not = _bind(sock, family, bind) if bind is not None else ""
+                if why_not:
+                    unbound = why_not
+                    step.add("tried", f"{where[0]}: BindAddress {bind}: {why_not}")
+                    sock.close()
+                    continue
+                result = sock.connect_ex(where)
                 if result not in (0, errno.EINPROGRESS):
                     last_error = result
                     tried(where[0], result)
@@ -170,20 +195,24 @@ def _race(
             if sock is not winner:
                 step.add("tried", f"{place}: no answer{' yet' if winner is not None else ''}")
                 sock.close()
+    if unbound and not last_error:  # an address that could be tried says more
+        hint = "is that an address of this machine? it is a setting of your ssh_config: show NAME says where it stands"
+        raise ConnectFailed(Failure("unreachable", f"BindAddress {bind} cannot be used: {unbound}", hint))
     # a server that resets what it has just accepted (MaxStartups, tcp wrappers) may take the next connect
     raise ConnectFailed(_failure(last_error, port), retriable=last_error == errno.ECONNRESET)
 
 
-def _bind(sock: socket.socket, family: socket.AddressFamily, address: str | None) -> int:
-    """Let a connection come from ``address``; the error's number, 0 where it went well."""
-    if address is None:
-        return 0
+def _bind(sock: socket.socket, family: socket.AddressFamily, address: str) -> str:
+    """Let a connection come from ``address``; why it cannot, "" where it went well."""
     try:
         places = socket.getaddrinfo(address, 0, family, socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         sock.bind(places[0][4])
-    except OSError as error:  # an address of the other family is one, too
-        return errno.EADDRNOTAVAIL if isinstance(error, socket.gaierror) else error.errno or errno.EADDRNOTAVAIL
-    return 0
+    except socket.gaierror:
+        kind = "IPv6" if family == socket.AF_INET6 else "IPv4"
+        return f"the host has an {kind} address, and this is none"
+    except OSError as error:
+        return (error.strerror or str(error)).lower()
+    return ""
 
 
 def _failure(code: int, port: int) -> Failure:
