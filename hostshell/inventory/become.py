@@ -18,10 +18,7 @@ def settle(chosen: dict[str, tuple[Converted, str]], of_ansible: Collection[str]
     method, source = chosen.get(BECOME_METHOD, (SUDO, ""))
     if method == SUDO:
         chosen.pop(BECOME_METHOD, None)
-        sudo, source = chosen.get("sudo", ("", ""))
-        if not isinstance(sudo, Unread):
-            return None
-        return f"{source}: its ansible_become is {sudo.why}, and not known here: commands run without it"
+        return None
     wanted = BECOME_METHOD in chosen and "sudo" in of_ansible and chosen["sudo"][0] != "no"
     for key in of_ansible:
         chosen.pop(key, None)

@@ -375,9 +375,6 @@ def _why_unusable(chosen: _Chosen) -> str | None:
         value = chosen[key][0] if key in chosen else None
         if isinstance(value, Unread):
             return f"its {key} is {value.why}, and not known here"
-    as_whom = chosen["sudo_user"][0] if "sudo_user" in chosen else None
-    if isinstance(as_whom, Unread) and _text(chosen, "sudo") == "yes":  # root's rights may be more than were meant
-        return f"the user whose rights its commands get is {as_whom.why}, and not known here"
     return None
 
 

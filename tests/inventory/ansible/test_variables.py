@@ -234,23 +234,6 @@ def test_a_become_is_a_yes_or_a_no(tmp_path: Path, word: str, sudo: bool) -> Non
     assert made(tmp_path, f"h1 ansible_become={word}\n").host("h1").sudo is sudo
 
 
-def test_whose_rights_are_a_template_gets_nobodys(tmp_path: Path) -> None:
-    text = "[web]\nh1 ansible_become=yes\nh2\nh3 ansible_become=yes ansible_become_user=www\n"
-    found = made(tmp_path, text + '[web:vars]\nansible_become_user="{{ app_user }}"\n')
-    assert found.host("h1").unusable == "the user whose rights its commands get is a template, and not known here"
-    assert found.host("h2").unusable is None
-    assert (found.host("h3").unusable, found.host("h3").sudo_user) == (None, "www")
-    assert allowing(tmp_path, text, "[host:h1]\nsudo_user = www\n").host("h1").unusable is None
-
-
-def test_a_become_that_is_a_template_is_not_used_and_its_hosts_say_so(tmp_path: Path) -> None:
-    found = made(tmp_path, '[web]\nh1\nh2 ansible_become=no\n[web:vars]\nansible_become="{{ rights }}"\n')
-    (said,) = found.host("h1").concerns
-    assert said.endswith(":5 [web]: its ansible_become is a template, and not known here: commands run without it")
-    assert not found.host("h1").sudo
-    assert found.host("h2").concerns == ()
-
-
 @pytest.mark.parametrize("method", ["su", "community.general.doas", '"{{ how }}"'])
 def test_become_by_another_method_is_never_sudo_and_its_hosts_say_so(tmp_path: Path, method: str) -> None:
     path = tmp_path / "hosts"
