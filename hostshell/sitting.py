@@ -238,7 +238,7 @@ class Sitting:
     def _login_to(self, name: str, task: Task, limit: float | None, login: Login, sudo: bool | None) -> Host:
         """A host ready to be logged in to. To `doctor` a secret that cannot be had is a finding like others."""
         try:
-            return self._logins.host(self.inventory, name, limit, login, sudo=sudo)
+            return _fit(self._logins.host(self.inventory, name, limit, login, sudo=sudo), task)
         except SecretError as error:
             if not isinstance(task, Examine) or isinstance(error, NotGiven):
                 raise
@@ -314,3 +314,13 @@ class Sitting:
     def cancel(self) -> None:
         """Stop the job under way; a second call does not wait. Safe from a signal handler."""
         self._pool.cancel()
+
+
+def _fit(host: Host, task: Task) -> Host:
+    """``host`` for ``task``: not to be used where sudo would have to guess whose rights are meant."""
+    if host.no_sudo is None or host.unusable is not None:
+        return host
+    named = isinstance(task, Run) and task.sudo_user is not None
+    if named or not isinstance(task, (Run, Examine)) or not (task.sudo or host.sudo):
+        return host
+    return replace(host, unusable=host.no_sudo)

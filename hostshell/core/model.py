@@ -91,7 +91,8 @@ class Host:
     absolute, and None is "not set". ``identity_agent``: a socket's path, or ``none``. ``passphrases`` are those of
     ``identity_files``, by path.
 
-    ``unusable``: why this host cannot be reached at all, in words; no connection is tried.
+    ``unusable``: why this host cannot be reached at all, in words; no connection is tried. ``no_sudo``: the same for
+    sudo where the task names no user, because the one that is meant is not known.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Host:
     encoding: str = "utf-8"  # of commands, output and file names, as Python calls it
     sudo: bool = False
     sudo_user: str | None = None
+    no_sudo: str | None = None
     sudo_password: Secret | None = None
     sudo_password_from: SecretSource | None = None
 
@@ -158,6 +160,7 @@ def login_of(host: Host) -> Host:
         encoding="utf-8",
         sudo=False,
         sudo_user=None,
+        no_sudo=None,
         sudo_password=None,
         sudo_password_from=None,
         jump=tuple(login_of(hop) for hop in host.jump) if host.jump else (),

@@ -18,6 +18,9 @@ def settle(chosen: dict[str, tuple[Converted, str]], of_ansible: Collection[str]
     method, source = chosen.get(BECOME_METHOD, (SUDO, ""))
     if method == SUDO:
         chosen.pop(BECOME_METHOD, None)
+        wanted_so, source = chosen.get("sudo", ("", ""))
+        if isinstance(wanted_so, Unread):
+            return f"{source}: its ansible_become is {wanted_so.why}: commands run without sudo; --sudo asks for it"
         return None
     wanted = BECOME_METHOD in chosen and "sudo" in of_ansible and chosen["sudo"][0] != "no"
     for key in of_ansible:

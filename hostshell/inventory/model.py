@@ -39,15 +39,14 @@ from hostshell.inventory.settings import (
     BECOME_METHOD,
     CONNECTION,
     SETTINGS,
-    SSH,
     UNSET,
     Converted,
     Jump,
     Proxy,
     Unread,
     display,
-    shown,
 )
+from hostshell.inventory.unfit import why_no_sudo, why_unusable
 
 if TYPE_CHECKING:
     from hostshell.inventory.sshconfig.answer import Answer
@@ -56,7 +55,6 @@ if TYPE_CHECKING:
 BUILT_IN: Final = "built in"
 AS_TYPED: Final = "as typed"
 _Chosen: TypeAlias = dict[str, tuple[Converted, str]]  # key to (value, source)
-_WHO = ("address", "port", "user", "jump")  # whom we connect to: without one of these it would be somebody else
 # two ways to say one thing: the nearer one counts, whichever it is
 _PASSWORD = ("password", "password_from")
 _SUDO_PASSWORD = ("sudo_password", "sudo_password_from")
@@ -169,7 +167,7 @@ class Inventory:
         proxy = _proxy(chosen, answer) if direct else None
         if proxy is not None:
             more.update(proxies.fields(*proxy, allowed=_text(chosen, sshlayer.PROXY_COMMAND) == sshlayer.YES))
-        more["unusable"] = _why_unusable(chosen) or more.get("unusable")
+        more["unusable"] = why_unusable(chosen) or more.get("unusable")
         return Host(
             name=name,
             address=_text(chosen, "address") or "",
@@ -186,6 +184,7 @@ class Inventory:
             encoding=_text(chosen, "encoding") or UTF_8,
             sudo=_text(chosen, "sudo") == "yes",
             sudo_user=_text(chosen, "sudo_user"),
+            no_sudo=why_no_sudo(chosen),
             sudo_password_from=_secret(chosen, "sudo_password") or _secret(chosen, "sudo_password_from"),
             **more,
         )
@@ -364,18 +363,6 @@ def _number(chosen: _Chosen, key: str) -> float:
         return 0  # the host is not usable
     assert isinstance(value, (int, float))
     return value
-
-
-def _why_unusable(chosen: _Chosen) -> str | None:
-    """Why nothing is run on a host, in words that are the same for all hosts of which it holds."""
-    way = chosen.get(CONNECTION)
-    if way is not None and not isinstance(way[0], Unread) and way[0] != SSH:
-        return f"its connection is `{shown(str(way[0]))}`, and hostshell reaches hosts over SSH only"
-    for key in (CONNECTION, *_WHO):
-        value = chosen[key][0] if key in chosen else None
-        if isinstance(value, Unread):
-            return f"its {key} is {value.why}, and not known here"
-    return None
 
 
 def _proxy(chosen: _Chosen, answer: Answer | None) -> tuple[str, Place] | None:

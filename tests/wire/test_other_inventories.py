@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from hostshell.core.model import Examine, Ping
 from hostshell.session import Session
 from tests.support.accounts import Account
 from tests.support.keys import Key
-from tests.support.running import run, write_known_hosts
+from tests.support.running import collect, run, write_known_hosts
 from tests.support.sshd import Sshd
 from tests.support.terminal import CTRL_D, Terminal
 
@@ -46,6 +47,29 @@ def test_hosts_are_reached_as_the_inventory_says_and_the_others_say_why_not(
     unusable = ("here", "box", "late")
     assert found.status() == {"web01": "ok", "web02": "ok"} | dict.fromkeys(unusable, "unreachable")
     assert {found.kind(name) for name in unusable} == {"unreachable"}
+
+
+def test_a_command_under_sudo_for_a_user_that_is_not_known_does_not_run_and_all_else_does(
+    tmp_path: Path, fleet: str, known: str, clean_home: Path
+) -> None:
+    more = "[web:vars]\nansible_become_user='{{ app_user }}'\n"
+    (tmp_path / "hosts").write_text(fleet.replace("web[01:02]", "web01\nweb02 ansible_become=yes") + more)
+    with Session(str(tmp_path / "hosts"), known_hosts=known) as session:
+        plain = run(session, "echo hello", "@web")
+        ping = collect(session.stream(session.job(Ping(), ["web01", "web02"])))
+        both = ["web01", "web02"]
+        asked = collect(session.stream(session.job(session.inputs.command("echo hello", sudo=True), both)))
+        task = session.inputs.command("echo hello", sudo=True, sudo_user="nobody")
+        named = collect(session.stream(session.job(task, both)))
+        looked = collect(session.stream(session.job(Examine(), ["web02"])))
+    assert plain.status() == {"web01": "ok", "web02": "unreachable"}
+    assert ping.status() == dict.fromkeys(both, "ok")
+    assert "unreachable" not in named.status().values()
+    assert asked.status() == dict.fromkeys(both, "unreachable")
+    for found in (plain, asked, looked):
+        error = found.finished["web02"].error
+        assert error is not None
+        assert error.message == "its sudo_user is a template, and not known here; `--sudo -u USER` names one"
 
 
 def call(arguments: list[str], text: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -250,6 +250,27 @@ def test_become_by_another_method_is_never_sudo_and_its_hosts_say_so(tmp_path: P
     assert CANARY not in repr(h1.concerns)
 
 
+@pytest.mark.parametrize(("who", "unknown"), [("'{{ app_user }}'", True), ("app", False), ("", False)])
+def test_sudo_for_a_user_that_is_not_known_is_not_roots(tmp_path: Path, who: str, unknown: bool) -> None:
+    found = made(tmp_path, f"h1 ansible_become=yes ansible_become_user={who}\n")
+    host = found.host("h1")
+    why = "its sudo_user is a template, and not known here; `--sudo -u USER` names one"
+    assert (host.sudo, host.no_sudo, host.unusable) == (True, why if unknown else None, None)
+
+
+def test_a_sudo_user_of_ones_own_takes_the_place_of_a_template(tmp_path: Path) -> None:
+    text = "h1 ansible_become=yes ansible_become_user='{{ app_user }}'\n"
+    host = allowing(tmp_path, text, "[host:h1]\nsudo_user = app\n").host("h1")
+    assert (host.sudo, host.sudo_user, host.no_sudo) == (True, "app", None)
+
+
+def test_a_become_that_is_a_template_is_no_sudo_and_its_hosts_say_so(tmp_path: Path) -> None:
+    found = made(tmp_path, "h1\nh2 ansible_become=no\n[all:vars]\nansible_become='{{ may }}'\n")
+    said = f"{tmp_path}/hosts:4 [all]: its ansible_become is a template: commands run without sudo; --sudo asks for it"
+    assert (found.host("h1").sudo, found.host("h1").concerns) == (False, (said,))
+    assert (found.host("h2").sudo, found.host("h2").concerns) == (False, ())
+
+
 def test_the_nearest_method_counts(tmp_path: Path) -> None:
     text = BECOMING.replace("h1 ", "h1 ansible_become_method=sudo ") + "[all:vars]\nansible_become_method=su\n"
     assert made(tmp_path, text).host("h1").sudo
