@@ -98,9 +98,9 @@ class Terminal:
         """The line of the cursor."""
         return self.drawn()[self._screen.cursor.y]
 
-    def wait(self, found: Callable[[], bool], what: str) -> None:
+    def wait(self, found: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
         """Read what the program writes until ``found``."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not found():
             shown = "\n".join(self.drawn()).rstrip()
             assert time.monotonic() < deadline, f"{what} never came:\n{shown}"
@@ -152,6 +152,19 @@ class Terminal:
         self.type(CTRL_C)
         self.wait(lambda: "\x1b[?2004h" in self.raw[before:], "the next prompt")
         self.wait_for_prompt()
+
+    def decline(self, found: Callable[[], bool], what: str) -> None:
+        """Press Ctrl-C at a question until ``found``.
+
+        More than once, as a person would: in the instant between the question and the call that waits for its answer,
+        Python takes note of a signal and does not look at it before the call returns.
+        """
+        for _ in range(int(PATIENCE)):
+            self.type(CTRL_C)
+            with contextlib.suppress(AssertionError):
+                self.wait(found, what, 1.0)
+                return
+        self.wait(found, what)
 
     def wait_for_end(self) -> int:
         """Wait until the program has ended; its exit code."""

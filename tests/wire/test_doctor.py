@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from hostshell.core.model import Examine, Ping
 from hostshell.core.steps import STEPS, Step
 from hostshell.core.targets import Targets
 from hostshell.session import Session
-from tests.support.accounts import Account
+from tests.support.accounts import Account, public_folder
 from tests.support.faulty import Faulty, Mute, OnlyRetired, Slam
 from tests.support.keys import Key, make_key
 from tests.support.rude import PASSWORD, NeverOpens, RefusesCommands, TurnsAway
@@ -376,19 +377,19 @@ def test_an_sftp_server_that_hangs(tmp_path: Path, clean_home: Path, accounts: l
     assert found.error.message.startswith("SFTP did not start within ")
 
 
-def with_sudo(folder: Path, says: str) -> str:
+@contextmanager
+def with_sudo(says: str) -> Iterator[str]:
     """A ForceCommand under which ``sudo`` is a stand-in that says and does this."""
-    sudo = folder / "bin" / "sudo"
-    sudo.parent.mkdir()
-    sudo.write_text(f"#!/bin/sh\n{says}\n")
-    sudo.chmod(0o755)
-    for place in (sudo.parent, *sudo.parents[:4]):
-        if place.stat().st_uid == os.getuid():
-            place.chmod(place.stat().st_mode | 0o755)
-    script = folder / "bin" / "with-sudo"
-    script.write_text(f'#!/bin/sh\nPATH={sudo.parent}:$PATH; export PATH; eval "$SSH_ORIGINAL_COMMAND"\n')
-    script.chmod(0o755)
-    return str(script)
+    folder = public_folder("doctor")
+    try:
+        sudo, script = folder / "sudo", folder / "with-sudo"
+        sudo.write_text(f"#!/bin/sh\n{says}\n")
+        script.write_text(f'#!/bin/sh\nPATH={folder}:$PATH; export PATH; eval "$SSH_ORIGINAL_COMMAND"\n')
+        for program in (sudo, script):
+            program.chmod(0o755)
+        yield str(script)
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(
@@ -403,9 +404,11 @@ def with_sudo(folder: Path, says: str) -> str:
 def test_sudo(
     tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key, says: str, status: str, wanted: str
 ) -> None:
-    forced = with_sudo(tmp_path, says)
-    server_options = {"ForceCommand": forced, "Subsystem": "sftp /usr/lib/openssh/sftp-server"}
-    with own_sshd(tmp_path, accounts[0], client_key, **server_options) as server:
+    sftp = "sftp /usr/lib/openssh/sftp-server"
+    with (
+        with_sudo(says) as forced,
+        own_sshd(tmp_path, accounts[0], client_key, ForceCommand=forced, Subsystem=sftp) as server,
+    ):
         section = host_section("h1", server, accounts[0], client_key)
         found = look(tmp_path, section, server.known_hosts_line, sudo=True)
     assert (found.last.name, found.finished.status) == ("sudo", status), found.error
@@ -415,10 +418,11 @@ def test_sudo(
 def test_sudo_is_looked_at_where_the_settings_say_it(
     tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key
 ) -> None:
-    forced = with_sudo(tmp_path, 'echo "sudo: no $*" >&2; exit 1')
-    with own_sshd(
-        tmp_path, accounts[0], client_key, ForceCommand=forced, Subsystem="sftp /usr/lib/openssh/sftp-server"
-    ) as server:
+    sftp = "sftp /usr/lib/openssh/sftp-server"
+    with (
+        with_sudo('echo "sudo: no $*" >&2; exit 1') as forced,
+        own_sshd(tmp_path, accounts[0], client_key, ForceCommand=forced, Subsystem=sftp) as server,
+    ):
         section = host_section("h1", server, accounts[0], client_key)
         more = "sudo = yes\nsudo_user = www\nsudo_password_from = ask\n"  # nobody is asked: it is tried without
         found = look(tmp_path, section.rstrip("\n") + "\n" + more, server.known_hosts_line)
