@@ -32,7 +32,7 @@ from hostshell.core.records import dataclass
 from hostshell.core.targets import Moment, parse_moment, unknown_host
 from hostshell.inventory import become, proxies, sshlayer
 from hostshell.inventory.groups import Groups
-from hostshell.inventory.jumps import Ways
+from hostshell.inventory.jumps import Spot, Ways
 from hostshell.inventory.notes import Source
 from hostshell.inventory.sections import FileSections, GroupSection, HostSection, Layer
 from hostshell.inventory.settings import (
@@ -99,7 +99,7 @@ class Inventory:
         self._index(sections)
         self._ssh: SshConfig | None = None
         self._worked: dict[str, _Chosen] = {}
-        self._ways = Ways(self._place_of, self._jump_of, self._names.__contains__)
+        self._ways = Ways(self._spot_of, self._jump_of)
         self._hops: dict[tuple[str, bool], Host] = {}
         for layer in self._all_layers():
             jump = layer.values.get("jump")
@@ -116,7 +116,7 @@ class Inventory:
         """From now on ``ssh`` says what the inventory leaves open."""
         self._ssh = ssh
         self._worked.clear()
-        self._ways = Ways(self._place_of, self._jump_of, self._names.__contains__)
+        self._ways = Ways(self._spot_of, self._jump_of)
         self._hops.clear()
 
     @property
@@ -252,9 +252,12 @@ class Inventory:
             hop = self._hops[name, first] = self._made(name, chosen, answer, direct=first)
         return hop
 
-    def _place_of(self, name: str) -> tuple[str, int]:
+    def _spot_of(self, name: str) -> Spot:
         chosen = self._choose(name, hop=True)
-        return _text(chosen, "address") or "", int(_number(chosen, "port"))
+        moment = None if name in self._names else parse_moment(name)
+        base = name if moment is None else moment.address
+        user, address = _text(chosen, "user") or "", _text(chosen, "address") or ""
+        return Spot(base, base in self._names, user, address, int(_number(chosen, "port")))
 
     def _jump_of(self, name: str) -> Jump | None:
         value = self._choose(name, hop=True).get("jump")

@@ -60,6 +60,32 @@ def test_who_is_a_hop_of_the_way_that_all_inherit_is_reached_through_those_befor
     assert found.host("b2@b1").jump == ()
 
 
+@pytest.mark.parametrize("section", ["[defaults]", "[group:g]\nhosts = inner", "[host:inner]"])
+@pytest.mark.parametrize("bastion", ["gw", "ops@192.168.1.1", "ops@gw"])
+def test_another_host_at_the_address_of_its_bastion_is_never_reached_directly(section: str, bastion: str) -> None:
+    # two networks may share private addresses
+    hosts = "[host:gw]\naddress = 192.168.1.1\nuser = ops\njump = none\n[host:inner]\naddress = 192.168.1.1\n"
+    text = f"{hosts}jump = {bastion}\n" if section == "[host:inner]" else f"{section}\njump = {bastion}\n{hosts}"
+    found = inventory(text)
+    assert way(found, "inner") == [bastion]
+    assert way(found, "gw") == []
+
+
+def test_two_hosts_of_one_place_are_told_apart_by_their_names() -> None:
+    text = "[defaults]\naddress = 127.0.0.1\nport = 3022\njump = other\n[host:other]\n[host:sg]\n"
+    found = inventory(text)
+    assert way(found, "sg") == ["other"]
+    assert way(found, "other") == []
+
+
+def test_a_bastion_that_is_named_in_another_way_is_still_itself() -> None:
+    hosts = "[host:gw]\naddress = 192.0.2.1\nuser = ops\nport = 2222\n[host:h1]\nport = 1\n"
+    for jump in ("ops@192.0.2.1:2222", "gw", "root@gw"):
+        found = inventory(f"[defaults]\njump = {jump}\n{hosts}")
+        assert way(found, "gw") == []
+        assert way(found, "h1") == [jump]
+
+
 @pytest.mark.parametrize("where", ["host:h1", "defaults", "group:g"])
 def test_another_host_at_the_same_address_is_not_ones_own_jump_host(where: str) -> None:
     """Networks behind two bastions may use the same private addresses; or it is one machine, and another user's."""
@@ -81,8 +107,13 @@ def test_another_host_at_the_same_address_is_not_ones_own_jump_host(where: str) 
         ),
         ("[host:b1]\njump = b1\n", "hosts.ini:2: b1 cannot be its own jump host"),
         (
-            "[host:b1]\naddress = 192.0.2.1\njump = root@192.0.2.1\n",
+            "[host:b1]\naddress = 192.0.2.1\njump = me@192.0.2.1:22\n",
             "hosts.ini:3: b1 cannot be its own jump host",
+        ),
+        ("[host:b1]\naddress = 192.0.2.1\njump = root@b1\n", "hosts.ini:3: b1 cannot be its own jump host"),
+        (
+            "[host:b1]\naddress = 192.0.2.1\njump = b2\n[host:b2]\naddress = 192.0.2.1\njump = root@b1\n",
+            "a circle of jump hosts",
         ),
     ],
 )

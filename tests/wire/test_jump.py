@@ -128,6 +128,18 @@ def test_a_hop_of_the_moment_and_a_default_that_the_bastion_itself_inherits(
     assert ways == {"h1": (moment,), "bastion": (), "direct": ()}
 
 
+def test_a_host_at_the_address_of_its_bastion_is_reached_through_it(fleet: Fleet, bastion: Sshd) -> None:
+    bastion.authorize(fleet.accounts[0], fleet.key.public)
+    sections = [
+        f"[defaults]\njump = bastion\n{fleet.bastion(bastion)}",
+        host_section("h1", bastion, fleet.accounts[0], fleet.key),
+    ]
+    with fleet.session(sections, (bastion,)) as session:
+        assert run(session, "true", "h1,bastion").status() == {"h1": "ok", "bastion": "ok"}
+        ways = {one.host: one.via for one in session.connections()}
+    assert ways == {"h1": ("bastion",), "bastion": ()}
+
+
 def test_much_output_through_two_hops_that_exchange_keys_again_and_again_is_intact(
     fleet: Fleet, tmp_path: Path, accounts: list[Account], client_key: Key, target: Sshd
 ) -> None:

@@ -17,6 +17,7 @@ import pytest
 from hostshell.core.errors import InventoryError
 from hostshell.inventory.sshconfig.answer import Answer, canonical
 from hostshell.inventory.sshconfig.choose import Asked, Choosing, Options
+from hostshell.inventory.sshconfig.config import SshConfig
 from hostshell.inventory.sshconfig.files import Surroundings, read_named
 
 HERE = Path(__file__).with_name("ssh_configs")
@@ -167,3 +168,28 @@ def test_what_ssh_refuses_is_refused_with_file_and_line(folder: Path, name: str)
     file = "parts/bad.part" if "inactive" in name else name
     with pytest.raises(InventoryError, match=f"{file}:{marked(path, 'line')}: "):
         we_say(path, target)
+
+
+@pytest.mark.parametrize(
+    "test", ["%p = 2431", "%r = deploy", "%k = alias", "%k = web1", "%h = web1.example.net", "%n = web1"]
+)
+def test_what_match_exec_is_told_in_a_second_pass_is_what_ssh_tells_it(tmp_path: Path, test: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(
+        f'Match final exec "test {test}"\n  ConnectTimeout 7\nHost web1\n  Port 2431\n  User deploy\n'
+        "  HostName web1.example.net\n  HostKeyAlias alias\n"
+    )
+    path.chmod(0o600)
+    answer = SshConfig(str(path), environ=ENVIRON).ask("web1", "me", match_exec=True)
+    assert answer is not None
+    found = answer.connect_timeout()
+    assert [f"{found[0]:g}" if found else "none"] == ssh_says(path, "web1")["connecttimeout"]
+
+
+def test_a_tag_of_the_first_pass_holds_in_the_second(tmp_path: Path) -> None:
+    path = tmp_path / "config"  # OpenSSH has tags since 9.4: the one here may know none
+    path.write_text("Match final tagged slow\n  ConnectTimeout 7\nHost web1\n  Tag slow\nHost web2\n  Tag fast\n")
+    path.chmod(0o600)
+    config = SshConfig(str(path), environ=ENVIRON)
+    found = [config.ask(name, "me") for name in ("web1", "web2")]
+    assert [answer and answer.connect_timeout() for answer in found] == [(7.0, f"{path}:2"), None]
