@@ -131,18 +131,6 @@ class Logins:
         way = tuple(self._ready(hop, connect_timeout) for hop in host.jump)
         return replace(host, jump=way) if way else host
 
-    def barred(self, host: Host, why: str) -> Host:
-        """``host`` as one to which nobody can log in, without whatever is still to be got."""
-        return replace(
-            host,
-            unusable=host.unusable or why,
-            jump=(),
-            password_from=None,
-            passphrase_from=None,
-            sudo_password_from=None,
-            host_keys=self._host_keys or host.host_keys or self._default_host_keys,
-        )
-
     def _ready(
         self, host: Host, connect_timeout: float | None, password: Secret | None = None, *, sudo: bool | None = None
     ) -> Host:

@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from hostshell.core.encodings import UTF_8
-from hostshell.core.errors import EngineError, HostshellError, NotGiven, SecretError, TargetError
+from hostshell.core.errors import EngineError, HostshellError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
-from hostshell.core.model import Examine, Get, Host, HostKeyPolicy, Job, Login, Put, Run, Task
+from hostshell.core.model import Get, HostKeyPolicy, Job, Login, Put, Run, Task
 from hostshell.core.names import fold
 from hostshell.core.recent import STATUS_GROUPS, LastCommand, WithLast
 from hostshell.core.settings import Settings
@@ -227,23 +227,13 @@ class Sitting:
         sudo = task.sudo if isinstance(task, Run) else None  # nothing else needs its password
         self._jobs += 1
         return Job(
-            hosts=tuple(self._login_to(name, task, limit, login, sudo) for name in names),
+            hosts=tuple(_fit(self._logins.host(self.inventory, name, limit, login, sudo=sudo), task) for name in names),
             task=task,
             label=label or type(task).__name__.lower(),
             fanout=fanout if fanout is not None else self.settings.fanout,
             timeout=timeout if timeout is not None else self.settings.timeout,
             number=self._jobs,
         )
-
-    def _login_to(self, name: str, task: Task, limit: float | None, login: Login, sudo: bool | None) -> Host:
-        """A host ready to be logged in to. To `doctor` a secret that cannot be had is a finding like others."""
-        try:
-            return _fit(self._logins.host(self.inventory, name, limit, login, sudo=sudo), task)
-        except SecretError as error:
-            if not isinstance(task, Examine) or isinstance(error, NotGiven):
-                raise
-            why = "; ".join(filter(None, (error.message, error.hint)))
-            return self._logins.barred(self.inventory.host(name), why)
 
     def stream(self, job: Job, raw: RawOutput | None = None) -> Generator[Event | Note, None, None]:
         """Carry out a job: its events as they happen, output in `Block`s, and notes for a person between them.

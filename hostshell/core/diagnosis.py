@@ -87,7 +87,7 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
     if "Too many authentication failures" in failure.message:
         return (
             f"the server hangs up after so many credentials (MaxAuthTries), and {len(offered)} were offered: set `key` "
-            "so that the right one comes first, or IdentitiesOnly in your ssh_config"
+            "so that the right one comes first, or `identities_only`"
         )
     takes_password = "password" in allowed and host.password is None and not host.password_withheld
     password = "-k asks for it" if host.moment else "password_from = ask, or -k"
@@ -118,10 +118,6 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
             parts.append(f"it takes {', '.join(allowed) or 'something else'}, and there is nothing of that: {key}")
     if keys_refused and takes_password:
         parts.append(f"it would take a password too ({password})")
-    if local is not None and local.message.startswith("the certificate"):
-        parts.insert(0, f"{local.message}: {local.hint}")
-    if "; cannot use the key" in failure.message and not keys_refused:
-        parts.insert(0, "correct what is said of the key, or the IdentityFile that names it")
     agent = str(facts.get("agent", ""))
     if agent.startswith("no answer") and host.key is None:
         parts.append(f"the agent gives {agent}")

@@ -7,7 +7,6 @@ followed; the cryptography package checks the authority's signature.
 from __future__ import annotations
 
 import base64
-import time
 from collections.abc import Collection
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -22,7 +21,6 @@ from hostshell.core.keyformat import CERTIFICATE, strings, type_of
 from hostshell.core.records import dataclass
 from hostshell.ssh.knownhosts import HostKey, matches
 
-_LATEST = 253402214400  # seconds: the end of the year 9999
 _RETIRED = "ssh-rsa"  # signatures with SHA-1: no authority may make one
 # what the cryptography package raises for bytes that make no sense; a compressed point is NotImplementedError
 _UNREADABLE = (ValueError, UnsupportedAlgorithm, AssertionError, TypeError, NotImplementedError)
@@ -76,28 +74,6 @@ def _what_is_wrong(found: SSHCertificate, blob: bytes, name: str, now: float) ->
     if found.critical_options:
         return "it has a critical option that nobody here knows"
     return ""
-
-
-def why_no_login(blob: bytes, user: str, now: float) -> str:
-    """Why no server would let ``user`` in with this user certificate at ``now``, as far as it says itself; else ""."""
-    try:
-        found = load_ssh_public_identity(type_of(blob).encode() + b" " + base64.b64encode(blob))
-        assert isinstance(found, SSHCertificate)
-    except _UNREADABLE as error:
-        return f"it cannot be read ({type(error).__name__})"
-    if found.type is not SSHCertificateType.USER:
-        return "it is a host's certificate, not a user's"
-    if now < found.valid_after:
-        return f"it is not valid before {_day(found.valid_after)}"
-    if now >= found.valid_before:
-        return f"it has expired on {_day(found.valid_before)}"
-    if found.valid_principals and user.encode("utf-8", "surrogateescape") not in found.valid_principals:
-        return f"it is for {_shown(found.valid_principals)}"
-    return ""
-
-
-def _day(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(min(seconds, _LATEST)))
 
 
 def _signature(blob: bytes) -> bytes:

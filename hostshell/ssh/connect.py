@@ -54,9 +54,9 @@ class Connection:
 
     def note_own_command(self) -> None:
         """Once a command has run: note, once a connection, where the server runs one of its own instead."""
-        if not self._told_of_command and (binds := self.transport.own_command):
+        if not self._told_of_command and self.transport.has_own_command:
             self._told_of_command = True
-            self.notes.append(f"{binds} binds this key to a command of its own; what ran may not be yours")
+            self.notes.append("authorized_keys binds this key to a command of its own; what ran may not be yours")
 
     def close(self) -> None:
         """End the connection and give everything back; safe from any thread, more than once."""

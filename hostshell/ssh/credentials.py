@@ -101,10 +101,7 @@ class Keyring:
         if key is None:
             look = self._look(path)
             if look is None or not look.private:
-                # ssh passes over it as well; but where nobody gets in, a person wants to know
-                if host.identity_files is not None:
-                    problems.append(f"cannot use the key {path}: {_why_none(path, look)}")
-                return
+                return  # missing, not ours to read, or a public key alone: ssh passes over it as well
             try:
                 key = self.from_file(path, dict(host.passphrases).get(path))
             except ConnectFailed as error:
@@ -114,7 +111,7 @@ class Keyring:
 
     def _with_certificates(self, key: paramiko.PKey, name: str, path: str, host: Host) -> Iterator[Identity]:
         for file in (*host.certificate_files, f"{path}-cert.pub"):
-            certificate = certificate_in(file)
+            certificate = _certificate(file)
             if certificate is None:
                 continue
             try:
@@ -199,8 +196,7 @@ def _belongs(certificate: bytes, public: bytes) -> bool:
     return rest.startswith(fields)
 
 
-def certificate_in(path: str) -> bytes | None:
-    """The certificate in a file; None where there is none."""
+def _certificate(path: str) -> bytes | None:
     blob = public_of(_read(path) or b"")
     return blob if blob is not None and type_of(blob).endswith(CERTIFICATE) else None
 
@@ -211,17 +207,6 @@ def _read(path: str) -> bytes | None:
             return file.read(LARGEST_FILE)
     except OSError:
         return None
-
-
-def _why_none(path: str, look: KeyFile | None) -> str:
-    """Why there is no private key in a file."""
-    if look is not None:
-        return "it holds a public key alone, and the agent does not have that"
-    try:
-        with Path(os.path.expanduser(path)).open("rb"):
-            return "it holds no usable private key"
-    except OSError as error:
-        return str(error.strerror).lower()
 
 
 def _no_key(path: str, why: str, hint: str) -> ConnectFailed:

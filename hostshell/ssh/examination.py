@@ -5,7 +5,6 @@ Must not know turns or events. The connect itself is `connect.Connector`'s, whic
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import socket
@@ -20,11 +19,8 @@ from hostshell.core.clean import clean
 from hostshell.core.encodings import encode
 from hostshell.core.events import Failure, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.keyformat import AGENT_LIST
 from hostshell.core.model import Host
-from hostshell.ssh.certificates import why_no_login
 from hostshell.ssh.connect import Connection
-from hostshell.ssh.credentials import certificate_in
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
 from hostshell.ssh.failures import TurnStopped
@@ -36,7 +32,7 @@ from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import Taking, Trace
 
 MOST = 16 * 1024  # bytes of a probe's output that are looked at
-AGENT_PATIENCE = 2.0  # seconds for an agent to begin its list of keys
+AGENT_PATIENCE = 1.0  # seconds for an agent to take a connection
 AGENT_FRESH = 5.0  # seconds for which what was found about it counts for other hosts
 _SHOWN = 80  # characters of a host's text in a sentence
 
@@ -52,10 +48,6 @@ def look_around(host: Host, trace: Trace) -> None:
             step.say(jump=tuple(hop.name for hop in host.jump))
         if host.key is not None:
             _look_at_key(host.key, step)
-        for path in host.identity_files or ():
-            with contextlib.suppress(OSError):  # ssh passes over one that is missing, too
-                _look_at_mode(path, Path(path).expanduser().stat().st_mode, step)
-        _look_at_certificates(host, step)
         step.say(password="withheld" if host.password_withheld else "set" if host.password is not None else "none")
         step.say(agent=_agent(host.identity_agent))
 
@@ -64,28 +56,13 @@ def _look_at_key(key: str, step: Taking) -> None:
     path = Path(key).expanduser()
     step.say(key=key)
     try:
-        mode = path.stat().st_mode
+        mode = stat.S_IMODE(path.stat().st_mode)
     except OSError as error:
         step.warn(f"the key {key}: {(error.strerror or str(error)).lower()}", "check `key` in the inventory")
         return
-    step.say(key_mode=f"{stat.S_IMODE(mode):04o}")
-    _look_at_mode(key, mode, step)
-
-
-def _look_at_mode(key: str, mode: int, step: Taking) -> None:
+    step.say(key_mode=f"{mode:04o}")
     if mode & 0o077:
-        what = f"others may read the key {key} (mode {stat.S_IMODE(mode):04o})"
-        step.warn(what, f"chmod 600 {quote(os.path.expanduser(key))}: ssh refuses such a key")
-
-
-def _look_at_certificates(host: Host, step: Taking) -> None:
-    """Those that go with the host's keys, and of which a look at them says that no server takes them."""
-    named = [*([host.key] if host.key is not None else []), *(host.identity_files or ())]
-    for path in (*host.certificate_files, *(f"{key}-cert.pub" for key in named)):
-        certificate = certificate_in(path)
-        wrong = "" if certificate is None else why_no_login(certificate, host.user, time.time())
-        if wrong:
-            step.warn(f"the certificate {path} is of no use for {host.user}: {wrong}", "have it signed anew")
+        step.warn(f"others may read the key {key} (mode {mode:04o})", f"chmod 600 {path}: ssh refuses such a key")
 
 
 _agents: dict[str, tuple[float, str]] = {}  # socket: when it was tried, what came of it
@@ -112,11 +89,6 @@ def _try_agent(place: str) -> str:
         agent.settimeout(AGENT_PATIENCE)
         try:
             agent.connect(place)
-            agent.sendall(AGENT_LIST)
-            if not agent.recv(1):
-                return f"no answer at {place}: it hangs up"
-        except TimeoutError:
-            return f"no answer at {place} within {AGENT_PATIENCE:g} s"
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
             return f"no answer at {place}: {reason.lower()}"
@@ -176,14 +148,11 @@ class Examination:
         why = why_it_failed(ending.exit_code, ending.head)
         first = clean(next((line for line in output.splitlines() if line.strip()), "").strip()[:_SHOWN])
         said = f': "{first}"' if first else ""
-        if binds := self._connection.transport.own_command:
-            other = "take its command= out of authorized_keys there"
-            if binds != "authorized_keys":
-                other = "have it signed without force-command"
+        if self._connection.transport.has_own_command:
             return Failure(
                 "exit",
-                f"{binds} binds this key to a command of its own, which ran in place of ours{said}",
-                f"log in with another key (`key`), or {other}",
+                f"authorized_keys binds this key to a command of its own, which ran in place of ours{said}",
+                "log in with another key (`key`), or take its command= out of authorized_keys there",
             )
         if ending.exit_code:
             return Failure("exit", f"no command can run: exit code {ending.exit_code}{said}", why or _LOGIN_SHELL)

@@ -111,17 +111,17 @@ class Transport(paramiko.Transport):
         return f": {text}" if text else ""
 
     @property
-    def own_command(self) -> str:
-        """What binds the key which logged us in to a command of its own, as the server said; "" where it did not.
+    def has_own_command(self) -> bool:
+        """Whether the server said that the key which logged us in is bound to a command of its own.
 
         OpenSSH tells a key's options after the login, in SSH_MSG_DEBUG (auth.c, auth_log_authopts); a ``ForceCommand``
         of its configuration it keeps to itself.
         """
         for remark in self.packets.remarks:
-            before, found, options = remark.rpartition("key options:")
+            _, found, options = remark.rpartition("key options:")
             if found and "command" in options.split():
-                return "its certificate" if before.endswith("cert: ") else "authorized_keys"
-        return ""
+                return True
+        return False
 
     @property
     def is_openssh(self) -> bool:
