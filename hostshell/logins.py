@@ -5,10 +5,11 @@ Must not know jobs or how anything is run.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from hostshell.core.errors import NotGiven, SecretError, UsageError
+from hostshell.core.errors import NotGiven, SecretDeclined, SecretError, UsageError
 from hostshell.core.keyformat import DEFAULT_KEYS
 from hostshell.core.model import DEFAULT_PORT, Host, HostKeyPolicy, Login, Secret, SecretSource
 from hostshell.core.names import check_port, check_user
@@ -46,6 +47,9 @@ class Logins:
         self._refused: set[tuple[str, str]] = set()  # host and user
         self._looked_up: dict[tuple[str, str | None, bool], Secret | None] = {}  # passphrases, for one job
         self._default_keys: dict[str | None, list[str]] = {}  # those to be asked for, by the agent; for one job
+        self._not_got: dict[
+            object, SecretError
+        ] = {}  # what could not be got, for one job: it is not tried host by host
 
     def refused(self, name: str) -> None:
         """A host has said no to its password: it is not offered there again."""
@@ -109,6 +113,29 @@ class Logins:
         """Keys come and go in the agent."""
         self._looked_up.clear()
         self._default_keys.clear()
+        self._not_got.clear()
+
+    def examined(
+        self,
+        inventory: Inventory,
+        name: str,
+        connect_timeout: float | None = None,
+        login: Login = NOTHING_SAID,
+    ) -> Host:
+        """As `host`, for a job that is to say what is wrong: a secret that cannot be got is what the host ``lacks``.
+
+        One that a person did not give is still a `SecretError`.
+        """
+        try:
+            return self.host(inventory, name, connect_timeout, login)
+        except SecretDeclined:
+            raise
+        except SecretError as error:
+            lacks = (error.message.removesuffix("; nothing was run"), error.hint)
+            host = _of(inventory, name, login)
+            return replace(
+                host, lacks=lacks, jump=(), password_from=None, passphrase_from=None, sudo_password_from=None
+            )
 
     def host(
         self,
@@ -124,9 +151,7 @@ class Logins:
         ``connect_timeout`` (seconds) and ``login`` (as `asked` gives it) beat the inventory. ``sudo``: its password is
         wanted too, where the inventory says where it is (False: on hosts whose settings say sudo; None: on none).
         """
-        host = inventory.host(name)
-        if login != NOTHING_SAID:
-            host = _laid_over(host, login, known=name in inventory.host_names)
+        host = _of(inventory, name, login)
         host = self._ready(host, connect_timeout, login.password, sudo=sudo)
         way = tuple(self._ready(hop, connect_timeout) for hop in host.jump)
         return replace(host, jump=way) if way else host
@@ -162,6 +187,7 @@ class Logins:
             passphrase_from=None,
             sudo_password=sudo_password,
             sudo_password_from=None,
+            sudo_password_known=host.sudo_password_from is not None,
             known_hosts=self._known_hosts or host.known_hosts,
             host_keys=self._host_keys or host.host_keys or self._default_host_keys,
             connect_timeout=connect_timeout if connect_timeout is not None else host.connect_timeout,
@@ -182,20 +208,33 @@ class Logins:
         return self._default_keys[agent]
 
     def _secret(self, source: SecretSource, what: str, name: str) -> Secret:
-        try:
-            return self._desk.get(source, what)
-        except EOFError as end:
-            raise _not_given(f"no {what} was given for {name}", end) from None
+        with self._once((source.place, what)):
+            try:
+                return self._desk.get(source, what)
+            except EOFError as end:
+                raise _not_given(f"no {what} was given for {name}", end) from None
 
     def _of_key(self, path: str, host: Host, *, needed: bool) -> Secret | None:
         """The passphrase of a key file. What a job for many hosts needs to know of one is looked up once a job."""
         place = (path, host.identity_agent, needed)
         if place not in self._looked_up:
-            try:
-                self._looked_up[place] = self._desk.passphrase(path, host.identity_agent, needed=needed)
-            except EOFError as end:
-                raise _not_given(f"no passphrase was given for {path}", end) from None
+            with self._once(place):
+                try:
+                    self._looked_up[place] = self._desk.passphrase(path, host.identity_agent, needed=needed)
+                except EOFError as end:
+                    raise _not_given(f"no passphrase was given for {path}", end) from None
         return self._looked_up[place]
+
+    @contextlib.contextmanager
+    def _once(self, what: object) -> Iterator[None]:
+        """What this block could not get is not tried again in this job, but raised."""
+        if what in self._not_got:
+            raise self._not_got[what]
+        try:
+            yield
+        except SecretError as error:
+            self._not_got[what] = error
+            raise
 
 
 class _Interrupted(EOFError):
@@ -203,7 +242,7 @@ class _Interrupted(EOFError):
 
 
 def _not_given(what: str, end: BaseException) -> SecretError:
-    kind = NotGiven if isinstance(end, (KeyboardInterrupt, _Interrupted)) else SecretError
+    kind = NotGiven if isinstance(end, (KeyboardInterrupt, _Interrupted)) else SecretDeclined
     return kind(f"{what}; nothing was run")
 
 
@@ -232,6 +271,11 @@ def _advice(source: SecretSource | None, *, typed: bool) -> str:
             return f"`reload` has it asked for again ({place})"
         case _:
             return f"correct what `password_from` gives ({place}), then `reload`"
+
+
+def _of(inventory: Inventory, name: str, login: Login) -> Host:
+    host = inventory.host(name)
+    return host if login == NOTHING_SAID else _laid_over(host, login, known=name in inventory.host_names)
 
 
 def _laid_over(host: Host, login: Login, *, known: bool) -> Host:

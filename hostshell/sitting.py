@@ -8,13 +8,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TypeAlias
 
 from hostshell.core.encodings import UTF_8
 from hostshell.core.errors import EngineError, HostshellError, TargetError
 from hostshell.core.events import Block, Event, Finished, Stream
 from hostshell.core.lines import LineCutter
-from hostshell.core.model import Get, HostKeyPolicy, Job, Login, Put, Run, Task
+from hostshell.core.model import Examine, Get, Host, HostKeyPolicy, Job, Login, Put, Run, Task
 from hostshell.core.names import fold
 from hostshell.core.recent import STATUS_GROUPS, LastCommand, WithLast
 from hostshell.core.settings import Settings
@@ -225,9 +226,10 @@ class Sitting:
         self._logins.new_job()
         login = self._logins.asked(check_key(login))
         sudo = task.sudo if isinstance(task, Run) else None  # nothing else needs its password
+        ready = partial(self._logins.host, sudo=sudo) if not isinstance(task, Examine) else self._logins.examined
         self._jobs += 1
         return Job(
-            hosts=tuple(_fit(self._logins.host(self.inventory, name, limit, login, sudo=sudo), task) for name in names),
+            hosts=tuple(_fit(ready(self.inventory, name, limit, login), task) for name in names),
             task=task,
             label=label or type(task).__name__.lower(),
             fanout=fanout if fanout is not None else self.settings.fanout,

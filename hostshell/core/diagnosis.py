@@ -87,11 +87,16 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
     if "Too many authentication failures" in failure.message:
         return (
             f"the server hangs up after so many credentials (MaxAuthTries), and {len(offered)} were offered: set `key` "
-            "so that the right one comes first, or `identities_only`"
+            "so that the right one comes first, or IdentitiesOnly yes in your ssh_config"
         )
     takes_password = "password" in allowed and host.password is None and not host.password_withheld
     password = "-k asks for it" if host.moment else "password_from = ask, or -k"
-    parts = []
+    parts = _about_keys(_items(facts.get("unusable")), host)
+    agent = str(facts.get("agent", ""))
+    silent = agent.startswith("no answer") and host.key is None
+    nothing = all("does not take" in text or text.startswith("nothing: ") for text in offered)
+    if silent and nothing:  # the likeliest cause
+        parts.append(f"the agent gives {agent}")
     wanted = [text.partition("and it wants ")[2].removesuffix(" as well") for text in offered if "it wants" in text]
     keys_refused = any(text.endswith(": refused") and not text.startswith("the password") for text in offered)
     if wanted:
@@ -101,6 +106,8 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
     elif host.password_withheld:
         parts.append(host.password_advice or "correct it, then `reload`")
     elif keys_refused:
+        certificates = _items(facts.get("certificate"))
+        parts += [f"the certificate {text}" for text in certificates]
         place = shlex.quote(f"{host.user}@{host.address}")
         port = f" -p {host.port}" if host.port != 22 else ""
         key = f" -i {shlex.quote(host.key)}" if host.key else ""
@@ -108,7 +115,9 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
             f"no key of these is in authorized_keys of {host.user} there (ssh-copy-id{key}{port} {place}), `user` is "
             "wrong, or others may write that home (StrictModes)"
         )
-    elif all("does not take" in text for text in offered):  # also the "nothing" that a login without any begins with
+        if not certificates and any(text.endswith("with its certificate: refused") for text in offered):
+            parts.append("its sshd may not trust the certificate's authority (TrustedUserCAKeys)")
+    elif nothing:
         key = "-i KEY names one" if host.moment else "set `key`"
         if takes_password and "publickey" in allowed:
             parts.append(f"it would take a key or a password, and there is neither: {key}, or {password}")
@@ -118,10 +127,21 @@ def _about_login(failure: Failure, step: Step, local: Step | None, host: Host) -
             parts.append(f"it takes {', '.join(allowed) or 'something else'}, and there is nothing of that: {key}")
     if keys_refused and takes_password:
         parts.append(f"it would take a password too ({password})")
-    agent = str(facts.get("agent", ""))
-    if agent.startswith("no answer") and host.key is None:
+    if silent and not nothing:
         parts.append(f"the agent gives {agent}")
     return "; ".join(parts)
+
+
+def _about_keys(unusable: tuple[str, ...], host: Host) -> list[str]:
+    """What to do about keys that ssh_config names and that cannot be used."""
+    parts = []
+    if any("encrypted" in text for text in unusable):
+        parts.append(
+            "ssh-add the encrypted key to the agent, or call from a terminal, where its passphrase is asked for"
+        )
+    if any("encrypted" not in text for text in unusable):
+        parts.append(f"correct the IdentityFile that cannot be used (show {host.name} says where it stands)")
+    return parts
 
 
 def _items(fact: Fact | None) -> tuple[str, ...]:

@@ -51,8 +51,12 @@ class SecretError(HostshellError):
     """A password or passphrase that could not be had. Never holds the secret itself."""
 
 
-class NotGiven(SecretError):
-    """A person was asked for a secret and gave none, by Ctrl-C: then a script ends too."""
+class SecretDeclined(SecretError):
+    """A person was asked for it and gave none."""
+
+
+class NotGiven(SecretDeclined):
+    """The same, by Ctrl-C: then a script ends too."""
 
     exit_code = INTERRUPTED
 

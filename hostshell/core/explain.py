@@ -12,7 +12,10 @@ _EXPIRED = "the account's password has expired: log in there once with ssh and c
 # what the programs say that stand where a shell should be, and what it means
 _SAYINGS: tuple[tuple[bytes, str], ...] = (
     # nologin(8) of util-linux and of shadow
-    (b"This account is currently not available", "its login shell, or a ForceCommand, is nologin: set another `user`"),
+    (
+        b"This account is currently not available",
+        "the account runs no commands: its login shell is nologin, or a ForceCommand of sshd is; set another `user`",
+    ),
     # session.c of OpenSSH, ForceCommand internal-sftp
     (b"This service allows sftp connections only", "this account may only copy files (ForceCommand internal-sftp)"),
     # the authorized_keys of cloud images

@@ -132,6 +132,7 @@ class Host:
     kbd_interactive_authentication: bool = True
     keepalive_count: int | None = None  # ServerAliveCountMax
     of_this_job: bool = False  # its user or its port was given for one job: not what the name means otherwise
+    lacks: tuple[str, str] | None = None  # a secret that could not be got, and what to do; `doctor` alone goes on so
     concerns: tuple[str, ...] = ()  # what a person should know before a job: what is set for this host and not obeyed
     # of SendEnv and SetEnv, asked of the server for each session: secrets of ours may be among the values
     environment: tuple[tuple[str, str], ...] = field(default=(), repr=False)
@@ -141,6 +142,7 @@ class Host:
     no_sudo: str | None = None
     sudo_password: Secret | None = None
     sudo_password_from: SecretSource | None = None
+    sudo_password_known: bool = False  # whether the inventory says where it is, also where a job does not want it
 
 
 def login_of(host: Host) -> Host:
@@ -163,6 +165,7 @@ def login_of(host: Host) -> Host:
         no_sudo=None,
         sudo_password=None,
         sudo_password_from=None,
+        sudo_password_known=False,
         jump=tuple(login_of(hop) for hop in host.jump) if host.jump else (),
     )
 

@@ -11,9 +11,11 @@ from hostshell.core.diagnosis import advise, marked
 from hostshell.core.events import Failure
 from hostshell.core.model import Examine, Host
 from hostshell.core.steps import Step
+from hostshell.ssh.agent import asked_by
 from hostshell.ssh.connect import Connection
-from hostshell.ssh.examination import Examination, look_around
+from hostshell.ssh.examination import Examination
 from hostshell.ssh.failures import ConnectFailed
+from hostshell.ssh.provisions import look_around
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import Trace
 
@@ -38,7 +40,8 @@ def examine(
         tell(step)
 
     trace = Trace(keep)
-    look_around(host, trace)
+    with asked_by(stopped):
+        look_around(host, trace)
     try:
         connection = connect(trace)
     except ConnectFailed as error:

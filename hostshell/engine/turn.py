@@ -139,7 +139,8 @@ class Turn:
             )
         except LinkLost as error:
             status: Status = "cancelled" if self.stopped() else "lost"
-            report = Ended(number, status, failure=Failure("lost", str(error)), may_still_run=error.started)
+            failure = Failure("lost", self._lost(str(error)))
+            report = Ended(number, status, failure=failure, may_still_run=error.started)
         except Exception as error:  # one host's surprise must not cost the others
             if os.environ.get("HOSTSHELL_DEBUG"):
                 import traceback
@@ -153,6 +154,16 @@ class Turn:
             if self._connection is not None:
                 self._place.warm.give_back(self._connection)
         self._place.outbox.put(report)
+
+    def _lost(self, message: str) -> str:
+        """``message`` of a lost link, with the jump host whose own link ended, where that was it."""
+        hop = self._connection.hop_lost() if self._connection is not None and not self.stopped() else ""
+        if not hop:
+            return message
+        ended = "the link ended"
+        if message.startswith(ended):
+            return f"the link to jump host {hop} ended{message.removeprefix(ended)}"
+        return f"{message} (the link to jump host {hop} ended)"
 
     def _examine(self, task: Examine) -> Ended:
         number, host, place = self.order.turn, self.order.host, self._place
@@ -265,7 +276,7 @@ class Turn:
             if self.stopped():
                 return Ended(number, "cancelled", notes=(str(error),))
             if not connection.alive:
-                return Ended(number, "lost", failure=Failure("lost", error.message, error.hint))
+                return Ended(number, "lost", failure=Failure("lost", self._lost(error.message), error.hint))
             return Ended(number, "failed", failure=Failure("transfer", error.message, error.hint))
         compared = () if copied.compared is None else (copied.compared,)
         counts = CopyCounts(

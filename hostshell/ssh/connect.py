@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import logging
 import time
+from collections.abc import Callable
 from functools import partial
 
 import paramiko
@@ -31,6 +32,7 @@ from hostshell.ssh.sessions import Sessions
 from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import SILENT, Taking, Trace
 from hostshell.ssh.transport import Transport
+from hostshell.ssh.tunnel import Tunnel
 
 # without a handler of its own, paramiko's transport errors reach the screen through logging's last resort
 logging.getLogger("paramiko").addHandler(logging.NullHandler())
@@ -45,6 +47,7 @@ class Connection:
         self.link = link
         self.sessions = Sessions(transport, host.connect_timeout, ahead=not jump_host, environment=host.environment)
         self.notes: list[str] = []
+        self.hop_lost: Callable[[], str] = lambda: ""  # see `Tunnel`
         self._told_of_command = False
 
     @property
@@ -54,9 +57,10 @@ class Connection:
 
     def note_own_command(self) -> None:
         """Once a command has run: note, once a connection, where the server runs one of its own instead."""
-        if not self._told_of_command and self.transport.has_own_command:
+        by = "" if self._told_of_command else self.transport.bound_by
+        if by:
             self._told_of_command = True
-            self.notes.append("authorized_keys binds this key to a command of its own; what ran may not be yours")
+            self.notes.append(f"{by} binds this key to a command of its own; what ran may not be yours")
 
     def close(self) -> None:
         """End the connection and give everything back; safe from any thread, more than once."""
@@ -117,6 +121,8 @@ class Connector:
             link.release()
             raise ConnectFailed(Failure("refused", "the connection ended at once"), retriable=True) from None
         connection = Connection(host, transport, link, jump_host=jump_host)
+        if isinstance(wire, Tunnel):
+            connection.hop_lost = wire.hop_lost
         try:
             with stopped.calling(link.close):
                 # paramiko's own limits stand behind ours: the link's deadline is the one that counts

@@ -21,6 +21,7 @@ from hostshell.ssh import privatekey
 from hostshell.ssh.agent import AgentKey, Agents
 from hostshell.ssh.failures import ConnectFailed
 
+DEFAULT_FILES = tuple(f"~/.ssh/{name}" for name in DEFAULT_KEYS)
 LARGEST_FILE = 256 * 1024  # bytes of a key or certificate file
 
 
@@ -63,7 +64,7 @@ class Keyring:
         given: set[bytes] = {own.key.asbytes() for own in self._seen_as_own(host)}
         for path in named:
             yield from _once(self._of_file(host, path, problems), given)
-        defaults = [] if host.identity_files is not None else [f"~/.ssh/{name}" for name in DEFAULT_KEYS]
+        defaults = [] if host.identity_files is not None else DEFAULT_FILES
         if not host.identities_only:
             for key in self._agent_keys(host, problems):
                 yield from _once([Identity(key, "the agent's key")], given)
@@ -100,8 +101,10 @@ class Keyring:
         key: paramiko.PKey | None = self._held_by_agent(host, path) if self._needs_agent(path) else None
         if key is None:
             look = self._look(path)
-            if look is None or not look.private:
-                return  # missing, not ours to read, or a public key alone: ssh passes over it as well
+            if look is None or not look.private:  # ssh passes over it as well, and says so of one that is named
+                if host.identity_files is not None:
+                    problems.append(f"cannot use the key {path}: {why_unusable(path, look)}")
+                return
             try:
                 key = self.from_file(path, dict(host.passphrases).get(path))
             except ConnectFailed as error:
@@ -136,7 +139,7 @@ class Keyring:
         look = self._look(path)
         public = look.public if look is not None else None
         if public is None:
-            public = public_of(_read(f"{path}.pub") or b"")
+            public = public_of(read_file(f"{path}.pub") or b"")
         if public is None:
             return None
         return next((key for key in self._agent_keys(host, []) if key.blob == public), None)
@@ -160,7 +163,7 @@ class Keyring:
             return None
         known = self._looked_at.get(full)
         if known is None or known[0] != stamp:
-            known = self._looked_at[full] = (stamp, describe(_read(full) or b""))
+            known = self._looked_at[full] = (stamp, describe(read_file(full) or b""))
         return known[1]
 
 
@@ -197,11 +200,25 @@ def _belongs(certificate: bytes, public: bytes) -> bool:
 
 
 def _certificate(path: str) -> bytes | None:
-    blob = public_of(_read(path) or b"")
+    blob = public_of(read_file(path) or b"")
     return blob if blob is not None and type_of(blob).endswith(CERTIFICATE) else None
 
 
-def _read(path: str) -> bytes | None:
+def why_unusable(path: str, look: KeyFile | None) -> str:
+    """Why a file that no agent stands in for gives no private key; ``look`` is what stands in it."""
+    if look is not None:
+        return "it is a public key alone, and no agent has its private half"
+    try:
+        Path(os.path.expanduser(path)).open("rb").close()
+    except FileNotFoundError:
+        return "no such file"
+    except OSError as error:
+        return (error.strerror or type(error).__name__).lower()
+    return "it holds no usable private key"
+
+
+def read_file(path: str) -> bytes | None:
+    """The beginning of a key or certificate file; None where it cannot be read."""
     try:
         with Path(os.path.expanduser(path)).open("rb") as file:
             return file.read(LARGEST_FILE)

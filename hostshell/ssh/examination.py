@@ -1,17 +1,12 @@
-"""What `doctor` looks at beyond a connect: local causes before it; session, command, SFTP and sudo after it.
+"""What `doctor` looks at after a connect: session, command, SFTP and sudo. What lies before it is `provisions`.
 
 Must not know turns or events. The connect itself is `connect.Connector`'s, which tells the same `Trace`.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
-import stat
-import threading
 import time
-from pathlib import Path
 from shlex import quote
 
 from hostshell.core import diagnosis
@@ -19,7 +14,6 @@ from hostshell.core.clean import clean
 from hostshell.core.encodings import encode
 from hostshell.core.events import Failure, Stream
 from hostshell.core.explain import why_it_failed
-from hostshell.core.model import Host
 from hostshell.ssh.connect import Connection
 from hostshell.ssh.deadlines import DEADLINES
 from hostshell.ssh.execute import Ending, Execution
@@ -32,70 +26,7 @@ from hostshell.ssh.stopping import Stopper
 from hostshell.ssh.trace import Taking, Trace
 
 MOST = 16 * 1024  # bytes of a probe's output that are looked at
-AGENT_PATIENCE = 1.0  # seconds for an agent to take a connection
-AGENT_FRESH = 5.0  # seconds for which what was found about it counts for other hosts
 _SHOWN = 80  # characters of a host's text in a sentence
-
-
-# --- before the connect ---
-
-
-def look_around(host: Host, trace: Trace) -> None:
-    """What this machine has for the host: settings, key file, agent."""
-    with trace.step("settings") as step:
-        step.say(address=host.address, port=host.port, user=host.user)
-        if host.jump:
-            step.say(jump=tuple(hop.name for hop in host.jump))
-        if host.key is not None:
-            _look_at_key(host.key, step)
-        step.say(password="withheld" if host.password_withheld else "set" if host.password is not None else "none")
-        step.say(agent=_agent(host.identity_agent))
-
-
-def _look_at_key(key: str, step: Taking) -> None:
-    path = Path(key).expanduser()
-    step.say(key=key)
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError as error:
-        step.warn(f"the key {key}: {(error.strerror or str(error)).lower()}", "check `key` in the inventory")
-        return
-    step.say(key_mode=f"{mode:04o}")
-    if mode & 0o077:
-        step.warn(f"others may read the key {key} (mode {mode:04o})", f"chmod 600 {path}: ssh refuses such a key")
-
-
-_agents: dict[str, tuple[float, str]] = {}  # socket: when it was tried, what came of it
-_agents_lock = threading.Lock()
-
-
-def _agent(identity_agent: str | None) -> str:
-    """What is with the agent: "answers", or why not."""
-    if identity_agent == "none":
-        return "none (IdentityAgent none)"
-    place = identity_agent or os.environ.get("SSH_AUTH_SOCK", "")
-    if not place:
-        return "none (SSH_AUTH_SOCK is not set)"
-    with _agents_lock:  # one look serves hundreds of hosts
-        tried, said = _agents.get(place, (0.0, ""))
-        if not said or time.monotonic() - tried > AGENT_FRESH:
-            said = _try_agent(place)
-            _agents[place] = time.monotonic(), said
-    return said
-
-
-def _try_agent(place: str) -> str:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
-        agent.settimeout(AGENT_PATIENCE)
-        try:
-            agent.connect(place)
-        except (OSError, ValueError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            return f"no answer at {place}: {reason.lower()}"
-    return f"answers at {place}"
-
-
-# --- after the connect ---
 
 
 class Examination:
@@ -148,12 +79,13 @@ class Examination:
         why = why_it_failed(ending.exit_code, ending.head)
         first = clean(next((line for line in output.splitlines() if line.strip()), "").strip()[:_SHOWN])
         said = f': "{first}"' if first else ""
-        if self._connection.transport.has_own_command:
-            return Failure(
-                "exit",
-                f"authorized_keys binds this key to a command of its own, which ran in place of ours{said}",
-                "log in with another key (`key`), or take its command= out of authorized_keys there",
-            )
+        by = self._connection.transport.bound_by
+        if by:
+            what = f"{by} binds this key to a command of its own, which ran in place of ours{said}"
+            way = "take its command= out of authorized_keys there"
+            if by == "the certificate":
+                way = "have a certificate made without force-command (ssh-keygen -L -f shows what it has)"
+            return Failure("exit", what, f"log in with another key (`key`), or {way}")
         if ending.exit_code:
             return Failure("exit", f"no command can run: exit code {ending.exit_code}{said}", why or _LOGIN_SHELL)
         if ending.signal:
@@ -198,6 +130,10 @@ class Examination:
                 return _failed(step, Failure("sudo", "there is no sudo on it", "install it, or log in as root"))
             elif "password is required" in text or "terminal is required" in text:
                 step.say(sudo="asks for a password")
+                host = self._connection.host
+                if not host.sudo_password_known and host.password is None:  # that of the login is tried, too
+                    hint = "a person at a terminal is asked for it once; without one set `sudo_password_from`"
+                    step.warn("sudo asks for a password, and the inventory has none", hint)
             else:
                 first = clean(output.strip().partition("\n")[0][:_SHOWN])
                 return _failed(step, Failure("sudo", f"sudo refuses: {first}", "its sudoers decides that"))

@@ -185,7 +185,7 @@ class Execution:
         except (paramiko.SSHException, OSError, EOFError):  # reading widens the window, and so it sends
             raise self._lost() from None
         if self._gate is not None and not self._gate.is_open and not ending.stopped:
-            raise self._gate.refusal(went_well=ending.exit_code == 0)
+            raise self._gate.refusal(ending.exit_code, self._head)
         return ending
 
     def _get_terminal(self, channel: paramiko.Channel, terminal: Terminal) -> None:

@@ -10,11 +10,14 @@ import time
 from collections.abc import Callable
 from dataclasses import field, replace
 
+from hostshell.core.clean import clean
 from hostshell.core.events import Failure, Stream
+from hostshell.core.explain import why_it_failed
 from hostshell.core.model import Secret
 from hostshell.core.records import dataclass
 from hostshell.core.sudo import Talk, Tokens
 
+_SHOWN = 100  # characters of a host's text in a sentence
 STALL = 10.0  # seconds that sudo may wait for an answer to a question that is not ours
 
 _OWN_PASSWORD = "`sudo_password_from` in the inventory gives another password"  # noqa: S105  # a hint
@@ -97,22 +100,30 @@ class Gate:
     def look(self) -> None:
         """Raise `SudoRefused` where it has been waiting for long for an answer that nobody here can give."""
         question = self.talk.unfinished
+        said = self.talk.last_words()
+        if question and "expired" in said.removesuffix(question).lower():  # nothing else will come
+            what = f"sudo says that a password has expired: {said}"
+            raise SudoRefused(what, "log in there once with ssh and change it with passwd")
         if question and time.monotonic() - self._heard > STALL:
             raise SudoRefused(
                 f'sudo asks "{question[-100:]}", which cannot be answered here', "a password is all it gets"
             )
 
-    def refusal(self, *, went_well: bool) -> Exception:
-        """Why it ended before the command ran. ``went_well``: with exit code 0, as no sudo does that refuses."""
-        if went_well:
+    def refusal(self, exit_code: int | None, head: bytes) -> Exception:
+        """Why it ended before the command ran. ``head``: how the output began that is none of sudo's."""
+        if exit_code == 0:  # as no sudo does that refuses
             what = "sudo ended well and never said that the command began: it may have run"
             return SudoRefused(what, "does something on the host (a forced command?) take its standard error away?")
         if self.talk.wants_terminal and not self.over_terminal:
             return NeedsTerminal()
         if self.given is not None and not self.talk.last_words():
             return self._wrong()
-        words = self.talk.last_words() or "it said nothing"
-        hint = ""
+        words = self.talk.last_words()
+        if not words and head.strip():  # what stands in place of the login shell, which never came to sudo
+            said = clean(head.strip().splitlines()[0].decode("utf-8", "replace"))[:_SHOWN]
+            return SudoRefused(f'sudo said nothing; the host said "{said}"', why_it_failed(exit_code, head))
+        hint = why_it_failed(exit_code, words.encode())
+        words = words or "it said nothing"
         if "sudoers" in words or "not allowed" in words:
             hint = f"its sudoers has to let {self.rights.login} run a shell as {self.rights.user}"
         elif "not found" in words:

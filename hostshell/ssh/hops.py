@@ -125,7 +125,8 @@ class Hops:
                 self._release(key, line)
                 raise
             else:
-                return Tunnel(channel, (host.address, host.port), partial(self._release, key, line, 1)), deadline
+                release, lost = partial(self._release, key, line, 1), partial(_hop_lost, line.connection)
+                return Tunnel(channel, (host.address, host.port), release, lost), deadline
 
     # --- a connection to the jump host ---
 
@@ -270,6 +271,11 @@ class Hops:
                 return
             bastion.lines.remove(line)
         _end(line)
+
+
+def _hop_lost(connection: Connection) -> str:
+    """The first jump host on the way whose link has ended, ``connection``'s own or one before it."""
+    return (connection.hop_lost() or connection.host.name) if connection.transport.gone() else ""
 
 
 def _end(line: _Line) -> None:

@@ -276,7 +276,10 @@ class Login:
             more = self._answer(offer)
         except paramiko.BadAuthenticationType as error:
             self.allowed = list(error.allowed_types)
-            self._step.add("offered", f"{name}: the server does not take that method")
+            why = (
+                "the server does not take that method" if offer.method != "none" else "there is no key and no password"
+            )
+            self._step.add("offered", f"{name}: {why}")
             return "no"
         except _Unusable as error:
             self._spent.add(offer.mark)

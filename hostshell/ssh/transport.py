@@ -111,17 +111,17 @@ class Transport(paramiko.Transport):
         return f": {text}" if text else ""
 
     @property
-    def has_own_command(self) -> bool:
-        """Whether the server said that the key which logged us in is bound to a command of its own.
+    def bound_by(self) -> str:
+        """What binds the login to a command of its own, in words, where the server said that something does; else "".
 
         OpenSSH tells a key's options after the login, in SSH_MSG_DEBUG (auth.c, auth_log_authopts); a ``ForceCommand``
         of its configuration it keeps to itself.
         """
         for remark in self.packets.remarks:
-            _, found, options = remark.rpartition("key options:")
+            place, found, options = remark.rpartition("key options:")
             if found and "command" in options.split():
-                return True
-        return False
+                return "the certificate" if place.startswith("cert:") else "authorized_keys"
+        return ""
 
     @property
     def is_openssh(self) -> bool:

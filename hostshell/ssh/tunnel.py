@@ -14,10 +14,20 @@ import paramiko
 
 
 class Tunnel:
-    """An open channel of type ``direct-tcpip``. ``on_close`` is called once, when it is given back."""
+    """An open channel of type ``direct-tcpip``. ``on_close`` is called once, when it is given back.
 
-    def __init__(self, channel: paramiko.Channel, endpoint: tuple[str, int], on_close: Callable[[], None]) -> None:
+    ``hop_lost`` names the jump host whose link has ended, and with it this tunnel; "" where none has.
+    """
+
+    def __init__(
+        self,
+        channel: paramiko.Channel,
+        endpoint: tuple[str, int],
+        on_close: Callable[[], None],
+        hop_lost: Callable[[], str] = lambda: "",
+    ) -> None:
         self._channel = channel
+        self.hop_lost = hop_lost
         self._endpoint = endpoint
         self._on_close: Callable[[], None] | None = on_close
         self._shut = False

@@ -10,7 +10,7 @@ from hostshell.core.explain import why_it_failed
 @pytest.mark.parametrize(
     ("code", "head", "words"),
     [
-        (1, b"This account is currently not available.\n", "nologin"),
+        (1, b"This account is currently not available.\n", "ForceCommand of sshd is"),
         (1, b"This service allows sftp connections only.\r\n", "only copy files"),
         (142, b'Please login as the user "ubuntu" rather than the user "root".\n\n', "set `user`"),
         (1, b"Password change required but no TTY available.\n", "expired"),

@@ -44,6 +44,6 @@ def test_remarks_are_few_and_short_and_a_forced_command_is_found_in_them(said: l
         remarks = transport.packets.remarks
         assert len(remarks) <= REMARK_LIMIT
         assert all(len(each) <= TEXT_LIMIT for each in remarks)
-        assert transport.has_own_command == any(
+        assert bool(transport.bound_by) == any(
             "command" in each.rpartition("key options:")[2].split() for each in remarks if "key options:" in each
         )

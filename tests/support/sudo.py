@@ -56,6 +56,10 @@ case $manner in *" free "*) ;; *" lecture "*)
     printf '\nWe trust you have received the usual lecture from the local System\nAdministrator.\n\n' >&2;;
 esac
 case $manner in *" code "*) printf 'Verification code: ' >&2; IFS= read -r code || exit 1;; esac
+case $manner in *" expired "*)
+    printf 'sudo: Account or password is expired, reset your password and try again\nCurrent password: ' >&2
+    IFS= read -r old || exit 1;;
+esac
 whose=$me
 case $manner in *" rootpw "*) whose=root;; esac
 case $manner in *" alice "*) whose=alice;; esac

@@ -45,7 +45,13 @@ class Looked:
 
 
 def look(
-    folder: Path, section: str, *known: str, sudo: bool = False, connect_timeout: float = 5.0, target: str = "h1"
+    folder: Path,
+    section: str,
+    *known: str,
+    sudo: bool = False,
+    connect_timeout: float = 5.0,
+    target: str = "h1",
+    ssh_config: str | None = None,
 ) -> Looked:
     """Examine h1."""
     known_hosts = write_known_hosts(folder, *known)
@@ -55,7 +61,7 @@ def look(
         if isinstance(event, Examined):
             steps.append(event.step)
 
-    with Session(write_inventory(folder, section), known_hosts=known_hosts) as session:
+    with Session(write_inventory(folder, section), known_hosts=known_hosts, ssh_config=ssh_config) as session:
         names = session.targets(Targets(hosts=(target,)))
         job = session.job(Examine(sudo), names, label="doctor", connect_timeout=connect_timeout)
         return Looked(collect(session.stream(job), keep), steps)
@@ -296,6 +302,9 @@ def test_too_many_credentials(tmp_path: Path, clean_home: Path) -> None:
         found = look(tmp_path, at(server), server.known_hosts_line())
     assert "Too many authentication failures" in found.error.message
     assert "MaxAuthTries" in found.error.hint
+    assert found.error.hint.endswith(
+        "set `key` so that the right one comes first, or IdentitiesOnly yes in your ssh_config"
+    )
 
 
 # --- session, command, SFTP, sudo ---
@@ -428,6 +437,22 @@ def test_sudo_is_looked_at_where_the_settings_say_it(
         found = look(tmp_path, section.rstrip("\n") + "\n" + more, server.known_hosts_line)
     assert (found.last.name, found.finished.status, found.error.kind) == ("sudo", "failed", "sudo")
     assert found.error.message == "sudo refuses: sudo: no -n -u www true"
+
+
+@pytest.mark.parametrize("more", [{}, {"sudo_password": "x"}, {"password": "x"}])
+def test_a_sudo_that_wants_a_password_which_the_inventory_does_not_have(
+    tmp_path: Path, clean_home: Path, accounts: list[Account], client_key: Key, more: dict[str, str]
+) -> None:
+    sftp = "sftp /usr/lib/openssh/sftp-server"
+    with (
+        with_sudo("echo 'sudo: a password is required' >&2; exit 1") as forced,
+        own_sshd(tmp_path, accounts[0], client_key, ForceCommand=forced, Subsystem=sftp) as server,
+    ):
+        section = host_section("h1", server, accounts[0], client_key, sudo="yes", **more)
+        found = look(tmp_path, section, server.known_hosts_line)
+    wanted = "" if more else "sudo asks for a password, and the inventory has none"
+    assert (found.last.name, found.last.message, found.finished.status) == ("sudo", wanted, "ok")
+    assert more or "`sudo_password_from`" in found.last.hint
 
 
 # --- jump hosts ---

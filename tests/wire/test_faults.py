@@ -386,7 +386,7 @@ def test_a_shell_that_refuses_and_a_forced_command_are_shown_as_they_answer_and_
     assert found.out["forced"] == ["only this"]
     assert found.status() == {"nologin": "failed", "forced": "ok", "closed": "failed"}
     errors = {name: finished.error for name, finished in found.finished.items()}
-    assert errors["nologin"] is not None and "login shell, or a ForceCommand, is nologin" in errors["nologin"].hint
+    assert errors["nologin"] is not None and "login shell is nologin" in errors["nologin"].hint
     assert errors["closed"] is not None and "/etc/nologin" in errors["closed"].hint
     assert any("a command of its own" in note.text for note in found.notes if note.host == "forced")
     assert again.out["forced"] == ["only this"]

@@ -360,8 +360,31 @@ def test_a_bastion_that_dies_under_a_command_loses_it_and_the_next_command_conne
 
         found = collect(session.stream(job), kill)
         assert found.status() == {"h1": "lost", "h2": "lost"}
+        said = {finished.error.message for finished in found.finished.values() if finished.error}
+        assert said == {"the link to jump host bastion ended while the command ran"}
         assert set(run(session, "true", "h1,h2").status().values()) == {"ok"}
         assert logins(bastion) == 2
+
+
+def test_the_first_jump_host_whose_link_ended_is_named_and_one_that_lives_is_not(
+    fleet: Fleet, target: Sshd, bastion: Sshd, second: Sshd
+) -> None:
+    sections = [
+        fleet.bastion(bastion),
+        fleet.bastion(second, "inner", 2, jump="bastion"),
+        *fleet.hosts(target, ["h1"], "inner"),
+    ]
+    for killed, wanted in (
+        (bastion, "the link to jump host bastion ended while the command ran"),
+        (second, "the link to jump host inner ended while the command ran"),
+        (target, "the link ended while the command ran"),
+    ):
+        with fleet.session(sections, (target, bastion, second)) as session:
+            job = session.job(Run("echo here; sleep 60"), ["h1"])
+            found = collect(session.stream(job), lambda event: isinstance(event, Block) and killed.kill_sessions())  # noqa: B023  # at once
+        error = found.finished["h1"].error
+        assert error is not None
+        assert error.message == wanted
 
 
 def test_a_stop_while_a_bastion_is_awaited_ends_at_once_and_leaves_nothing(fleet: Fleet, target: Sshd) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from hostshell.core.events import Block
 from hostshell.core.model import Login, Secret
 from hostshell.logins import NOTHING_SAID
 from hostshell.session import Session
+from hostshell.ssh.gate import STALL
 from tests.support import processes
 from tests.support.accounts import Account, public_folder
 from tests.support.endings import ended, with_command
@@ -329,6 +332,34 @@ def test_a_question_that_is_not_about_a_password_ends_in_a_sentence(
     found = run(session, "echo ran")
     assert (found.kind("a"), found.out) == ("sudo", {})
     assert 'sudo asks "Verification code:"' in said(found)
+
+
+def test_a_password_that_has_expired_is_what_it_says_and_soon(
+    open_session: Callable[..., Session],
+    server_with: Callable[..., Sshd],
+    accounts: list[Account],
+    client_key: Key,
+) -> None:
+    server = server_with("pw", "expired")
+    session = open_session(server, host_section("a", server, accounts[0], client_key, sudo_password="pw"))
+    began = time.monotonic()
+    found = run(session, "echo ran")
+    assert time.monotonic() - began < STALL
+    assert (found.kind("a"), found.out) == ("sudo", {})
+    assert said(found).startswith("sudo says that a password has expired: Account or password is expired, reset")
+
+
+def test_an_account_that_never_comes_to_sudo_is_told_by_what_it_said(
+    open_session: Callable[..., Session], tmp_path: Path, accounts: list[Account], client_key: Key
+) -> None:
+    nologin = shutil.which("nologin", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    with Sshd(tmp_path / "sshd", options={"ForceCommand": nologin}) as server:
+        server.authorize(accounts[0], client_key.public)
+        session = open_session(server, host_section("a", server, accounts[0], client_key))
+        found = run(session, "echo ran")
+    assert found.kind("a") == "sudo"
+    assert 'sudo said nothing; the host said "This account is currently not available.' in said(found)
+    assert "its login shell is nologin, or a ForceCommand of sshd is" in said(found)
 
 
 def test_without_sudo_it_says_so(
