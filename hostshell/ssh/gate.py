@@ -102,7 +102,7 @@ class Gate:
         question = self.talk.unfinished
         said = self.talk.last_words()
         if question and "expired" in said.removesuffix(question).lower():  # nothing else will come
-            what = f"sudo says that a password has expired: {said}"
+            what = f"a password has expired: {said.removesuffix(question).rstrip('; ')}"
             raise SudoRefused(what, "log in there once with ssh and change it with passwd")
         if question and time.monotonic() - self._heard > STALL:
             raise SudoRefused(

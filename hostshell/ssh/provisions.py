@@ -105,9 +105,8 @@ def _warn(step: Taking, message: str, hint: str) -> None:
 
 _SILENT = "no answer in time at "  # it hangs, and whoever wants a key of it waits
 
-_agents = Agents()
-_told: dict[str, tuple[float, str, frozenset[bytes]]] = {}  # socket: when it was asked, what came of it
-_telling = threading.Lock()
+_agents: dict[str, tuple[float, Agents]] = {}  # socket: since when its list is good, and the list
+_agents_lock = threading.Lock()
 
 
 def _socket(identity_agent: str | None) -> str:
@@ -123,15 +122,12 @@ def _agent(identity_agent: str | None) -> tuple[str, frozenset[bytes]]:
     place = _socket(identity_agent)
     if not place:
         return "none (SSH_AUTH_SOCK is not set)", frozenset()
-    with _telling:
-        known = _told.get(place)
-        if known is not None and time.monotonic() - known[0] > AGENT_FRESH:
-            _agents.refresh()
-            _told.clear()
-            known = None
-    if known is not None:
-        return known[1:]
-    agent, keys = _agents.keys(place)  # whoever asks meanwhile waits for the same answer: one serves hundreds of hosts
+    with _agents_lock:
+        since, agents = _agents.get(place, (0.0, None))
+        if agents is None or time.monotonic() - since > AGENT_FRESH:
+            agents = Agents()
+            _agents[place] = time.monotonic(), agents
+    agent, keys = agents.keys(place)  # whoever asks meanwhile waits for the same answer: one serves hundreds of hosts
     agent.close()
     if not agent.problem:
         said = f"answers at {place} and has {len(keys)} key{'' if len(keys) == 1 else 's'}"
@@ -139,7 +135,4 @@ def _agent(identity_agent: str | None) -> tuple[str, frozenset[bytes]]:
         said = f"{_SILENT}{place}"
     else:
         said = f"no answer at {place}: {agent.problem.removeprefix('the agent cannot be reached: ')}"
-    held = frozenset(key.blob for key in keys)
-    with _telling:
-        _told[place] = time.monotonic(), said, held
-    return said, held
+    return said, frozenset(key.blob for key in keys)

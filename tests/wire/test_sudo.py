@@ -346,7 +346,9 @@ def test_a_password_that_has_expired_is_what_it_says_and_soon(
     found = run(session, "echo ran")
     assert time.monotonic() - began < STALL
     assert (found.kind("a"), found.out) == ("sudo", {})
-    assert said(found).startswith("sudo says that a password has expired: Account or password is expired, reset")
+    assert said(found).startswith(
+        "a password has expired: Account or password is expired, reset your password and try again |"
+    )
 
 
 def test_an_account_that_never_comes_to_sudo_is_told_by_what_it_said(
