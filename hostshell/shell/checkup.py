@@ -154,7 +154,8 @@ def _seen(step: Step) -> tuple[tuple[str, str], ...]:
     if step.name == "host key":
         known = _some(facts.get("known"))
         return (("", str(facts.get("key", ""))), *([("known: ", known)] if known else ()))
-    texts = ((name, _some(fact)) for name, fact in facts.items())
+    told = ("certificate", "unusable")  # they are in the error and in what to do about it
+    texts = ((name, _some(fact)) for name, fact in facts.items() if name not in told)
     bare = ("banner", "offered", "tried")
     return tuple(("" if name in bare else f"{name} ", text) for name, text in texts if text)
 

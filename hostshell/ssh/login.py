@@ -377,6 +377,10 @@ class Login:
             return f"the password or `user` is wrong: {host.password_advice}"
         if host.moment:
             return _MOMENT_HINT
+        if any(
+            problem.startswith("cannot use the key") for problem in self.problems
+        ):  # the inventory's own ends a login
+            return f"correct that IdentityFile, or {_AUTH_HINT}"
         return _AUTH_HINT if self.tried or self._partly or self.problems else NOTHING_HINT
 
     def _tried(self) -> str:

@@ -64,6 +64,20 @@ def test_a_connect_that_is_tried_again_is_shown_once_and_a_warning_makes_a_walk(
     ]
 
 
+def test_what_is_the_matter_with_a_key_is_told_once() -> None:
+    facts: dict[str, Fact] = {"user": "deploy", "unusable": ("k: no such file",), "certificate": ("c expired",)}
+    lines = shown(
+        Started(1, "doctor", ("h1",)),
+        Examined(1, "h1", Step("settings", "warning", 0.0, facts, "the key k: no such file")),
+        Finished(1, "h1", "ok"),
+        Summary(1, ok=1, seconds=0.0),
+    )
+    assert lines[:2] == [
+        "h1: the key k: no such file",
+        "  !  settings          0 ms  user deploy; the key k: no such file",
+    ]
+
+
 def test_a_step_of_a_jump_host_carries_its_name_and_what_servers_say_is_cleaned() -> None:
     lines = shown(
         Started(1, "doctor", ("h1",)),

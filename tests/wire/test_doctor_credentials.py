@@ -55,6 +55,13 @@ def test_an_identity_file_that_cannot_be_used_is_named(
     assert found.error.message.endswith(f"; cannot use the key {file}: {why}")
     assert found.error.hint.startswith("correct the IdentityFile that cannot be used (show h1 says where it stands)")
     assert found.last.facts["offered"] == ("nothing: there is no key and no password",)
+    known = write_known_hosts(tmp_path, sshd.known_hosts_line)
+    section, config = bare(sshd, accounts[0]), names(tmp_path, file)
+    with Session(write_inventory(tmp_path, section), known_hosts=known, ssh_config=config) as session:
+        error = run(session, "true", "h1").finished["h1"].error
+    assert error is not None
+    assert error.message.endswith(f"; cannot use the key {file}: {why}")
+    assert error.hint.startswith("correct that IdentityFile, or check `user`, ")
 
 
 def test_an_identity_file_that_others_may_read(
