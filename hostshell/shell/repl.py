@@ -94,7 +94,10 @@ class Repl:
         while True:
             try:
                 line = self._read("> " if waiting else self._question())
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, RuntimeError) as error:
+                # a Ctrl-C in the instant in which prompt_toolkit's event loop ends comes as an error of that
+                if isinstance(error, RuntimeError) and str(error) != "Event loop is closed":
+                    raise
                 waiting = ""
                 self._pasted.clear()
                 continue

@@ -466,3 +466,25 @@ def test_a_hint_stands_above_the_first_question(session: Session) -> None:
         screen = Screen(io.StringIO(), err, environ={})
         Repl(session, screen, input=pipe, output=DummyOutput(), history=InMemoryHistory()).loop("try this")
     assert err.getvalue() == "try this\n"
+
+
+def test_an_interrupt_in_the_instant_in_which_a_prompt_ends_is_one_at_the_next(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """prompt_toolkit then says that its event loop is closed: by the real prompt that cannot be brought about."""
+    answers: list[BaseException] = [RuntimeError("Event loop is closed"), EOFError()]
+
+    def prompt(*_: object, **__: object) -> str:
+        raise answers.pop(0)
+
+    with create_pipe_input() as pipe:
+        repl = Repl(
+            session, Screen(io.StringIO(), io.StringIO(), environ={}), input=pipe, output=DummyOutput(),
+            history=InMemoryHistory(),
+        )  # fmt: skip
+        monkeypatch.setattr(repl._prompt, "prompt", prompt)
+        assert repl.loop() == 0
+        answers[:] = [RuntimeError("another fault")]
+        with pytest.raises(RuntimeError, match="another fault"):
+            repl.loop()
+    assert answers == []

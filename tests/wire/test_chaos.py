@@ -31,7 +31,7 @@ from tests.support.standin import StandIn
 
 GOOD = [f"g{number:02}" for number in range(48)]
 COMMAND = "case {host} in kills-itself) kill -9 $$;; esac; echo right-{host}; echo err-{host} >&2"
-SHORT = "2"  # seconds that a broken host is given to connect; the good ones have plenty, however slow this machine is
+SHORT = "4"  # seconds that a broken host is given to connect; the good ones have plenty, however slow this machine is
 
 
 class Broken(NamedTuple):

@@ -312,7 +312,7 @@ def test_too_many_credentials(tmp_path: Path, clean_home: Path) -> None:
 
 def test_a_server_that_opens_no_session(tmp_path: Path, clean_home: Path) -> None:
     with NeverOpens() as server:
-        found = look(tmp_path, at(server), server.known_hosts_line(), connect_timeout=1.0)
+        found = look(tmp_path, at(server), server.known_hosts_line(), connect_timeout=3.0)
     assert found.last.name == "session"
     assert "opened no session in time" in found.error.message
 
