@@ -131,6 +131,13 @@ def _no_interrupt() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+@contextlib.contextmanager
+def _clean_start() -> Iterator[None]:
+    """What holds for every child that is started in this block."""
+    with _no_main_module(), _wherever_we_stand(), _no_interrupt():
+        yield
+
+
 def _run(pipe: Pipe, number: int, surroundings: dict[str, str | None], folder: str, place: str | None) -> None:
     if place is not None:
         with contextlib.suppress(OSError):  # it was removed meanwhile
@@ -167,21 +174,10 @@ def prepare() -> None:
                 _folder = _Folder()
             folder = _folder.path
             if fork:
-                with (
-                    forked.in_place_of_a_start(lambda: orphans.remove(folder)),
-                    _no_main_module(),
-                    _wherever_we_stand(),
-                    _no_interrupt(),
-                ):
+                with forked.in_place_of_a_start(lambda: orphans.remove(folder)), _clean_start():
                     forkserver.ensure_running()
             else:
-                with (
-                    _not_from_here(),
-                    found_by_helpers(_folder.told()),
-                    _no_main_module(),
-                    _wherever_we_stand(),
-                    _no_interrupt(),
-                ):
+                with _not_from_here(), found_by_helpers(_folder.told()), _clean_start():
                     forkserver.ensure_running()
 
 
@@ -197,13 +193,7 @@ def start(number: int) -> tuple[BaseProcess, Pipe]:
             with _not_from_here(), _no_main_module():
                 # on its own first: it would unblock SIGINT for what is started after it
                 resource_tracker.ensure_running()
-            with (
-                _not_from_here(),
-                found_by_helpers(_folder.told()),
-                _no_main_module(),
-                _wherever_we_stand(),
-                _no_interrupt(),
-            ):
+            with _not_from_here(), found_by_helpers(_folder.told()), _clean_start():
                 process = chosen.Process(  # type: ignore[attr-defined]  # of each kind of context
                     target=_run,
                     args=(

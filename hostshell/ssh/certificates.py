@@ -23,7 +23,7 @@ from hostshell.ssh.knownhosts import HostKey, matches
 
 _RETIRED = "ssh-rsa"  # signatures with SHA-1: no authority may make one
 # what the cryptography package raises for bytes that make no sense; a compressed point is NotImplementedError
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, AssertionError, TypeError, NotImplementedError)
+UNREADABLE = (ValueError, UnsupportedAlgorithm, AssertionError, TypeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def read_certificate(blob: bytes, name: str, now: float) -> Certificate | None:
         found = load_ssh_public_identity(line)
         assert isinstance(found, SSHCertificate)
         key, authority = _host_key(found.public_key()), _host_key(found.signature_key())
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         nobody = HostKey("", "")
         return Certificate(nobody, nobody, f"it cannot be read ({type(error).__name__})")
     return Certificate(key, authority, _what_is_wrong(found, blob, name, now))
@@ -60,7 +60,7 @@ def _what_is_wrong(found: SSHCertificate, blob: bytes, name: str, now: float) ->
         found.verify_cert_signature()
     except InvalidSignature:
         return "its signature is not the authority's"
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return f"its signature cannot be checked ({type(error).__name__})"
     if found.type is not SSHCertificateType.HOST:
         return "it is a user's certificate, not a host's"

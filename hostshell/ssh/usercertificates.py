@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import time
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization.ssh import (
     SSHCertificate,
     SSHCertificateType,
@@ -18,10 +17,10 @@ from cryptography.hazmat.primitives.serialization.ssh import (
 from hostshell.core.clean import clean
 from hostshell.core.keyformat import CERTIFICATE, type_of
 from hostshell.core.records import dataclass
+from hostshell.ssh.certificates import UNREADABLE
 
 _MOST = 3  # names that are shown
 _LONGEST = 60  # characters of one
-_UNREADABLE = (ValueError, UnsupportedAlgorithm, AssertionError, TypeError, NotImplementedError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ def remark(blob: bytes, user: str, now: float) -> Remark | None:
         found = load_ssh_public_identity(type_of(blob).encode() + b" " + base64.b64encode(blob))
         assert isinstance(found, SSHCertificate)
         return _of(found, user, now)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         return Remark(f"cannot be read ({type(error).__name__})", "ssh-keygen -L -f shows what it holds", sure=False)
 
 
