@@ -19,6 +19,7 @@ from typing import NoReturn
 
 import hostshell
 from hostshell.core.errors import HostshellError, UsageError
+from hostshell.shell.interrupts import held_back
 
 _EPILOG = """\
 without -c and COMMAND: the prompt on a terminal, else a script of lines from standard input.
@@ -132,18 +133,17 @@ def _main(argv: Sequence[str]) -> int:
     gc.disable()  # while modules and the inventory are loaded there is no garbage to be found
     _stand_somewhere()
     start = not _answers_only(options.command)
-    if start:
-        from hostshell.engine import process
+    with held_back():
+        if start:
+            from hostshell.engine import process
 
-        with contextlib.suppress(OSError):  # it is tried again, and told, when a worker is started
-            process.prepare()
-    if options.demo:
-        from hostshell.shell.demo import demo
-
-        return demo(options, start=start)
-    from hostshell.shell.launch import launch
-
-    return launch(options, start=start)
+            with contextlib.suppress(OSError):  # it is tried again, and told, when a worker is started
+                process.prepare()
+        if options.demo:
+            from hostshell.shell.demo import demo as begin
+        else:
+            from hostshell.shell.launch import launch as begin
+    return begin(options, start=start)
 
 
 def _stand_somewhere() -> None:

@@ -18,6 +18,20 @@ def on_interrupt(handler: Callable[[int, FrameType | None], Any]) -> Iterator[No
 
 
 @contextmanager
+def held_back() -> Iterator[None]:
+    """Ctrl-C in this block comes at its end.
+
+    For imports: in the midst of one Python may swallow it and keep a lock, and whatever else is to be loaded then waits
+    for ever.
+    """
+    came: list[int] = []
+    with on_interrupt(lambda number, _frame: came.append(number)):
+        yield
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
 def on_signal(number: int, handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
     """The same for another signal than SIGINT."""
     if threading.current_thread() is not threading.main_thread():

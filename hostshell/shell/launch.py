@@ -14,6 +14,7 @@ from hostshell.inventory.load import find
 from hostshell.session import Session
 from hostshell.shell import garbage
 from hostshell.shell.commands import Leave, Shell
+from hostshell.shell.interrupts import held_back
 from hostshell.shell.inventories import start_notes
 from hostshell.shell.screen import DIM, OutputClosed, Screen
 
@@ -38,8 +39,8 @@ def launch(
     if STANDARD_INPUT in sources and sys.stdin.isatty():
         screen.err("hosts, one a line; Ctrl-D ends them\n")
     if prompt:
-        from hostshell.shell.ask import KeyQuestion, PromptQuestion
-
+        with held_back():
+            from hostshell.shell.ask import KeyQuestion, PromptQuestion
         ask_keys, ask_prompts = KeyQuestion(screen), PromptQuestion(screen)
     session = Session(
         sources or None,
@@ -65,8 +66,8 @@ def launch(
             session.start()
         try:
             if prompt:
-                from hostshell.shell.repl import Repl
-
+                with held_back():
+                    from hostshell.shell.repl import Repl
                 if not sources and not hint:
                     hint = (
                         "no inventory: write a hosts.ini here, or name one with -i FILE; "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 from collections import deque
+from types import FrameType
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -32,6 +34,7 @@ from hostshell.shell.background import suspend
 from hostshell.shell.commands import Leave, Shell
 from hostshell.shell.complete import HostshellCompleter
 from hostshell.shell.history import ReadOnly, open_history
+from hostshell.shell.interrupts import on_interrupt
 from hostshell.shell.remotepaths import RemotePaths
 from hostshell.shell.screen import BOLD, Screen
 
@@ -60,6 +63,7 @@ class Repl:
         )
         self._pasted: deque[str] = deque()  # lines of one paste that are still to be run
         self._typed = ""  # the beginning of a line that a paste has left
+        self._interrupted = False  # by a signal that no prompt has seen yet
         # a terminal that cannot be drawn on, or none: the terminal itself edits the line
         self._plain = input is None and output is None and (screen.dumb or not screen.drawable)
         if output is None:
@@ -88,16 +92,17 @@ class Repl:
 
     def loop(self, hint: str = "") -> int:
         """Read and run lines until the person leaves; the exit code is 0, whatever the lines did."""
+        with on_interrupt(self._on_interrupt):
+            return self._loop(hint)
+
+    def _loop(self, hint: str) -> int:
         if hint:
             self._screen.err(f"{hint}\n")
         waiting = ""
         while True:
             try:
                 line = self._read("> " if waiting else self._question())
-            except (KeyboardInterrupt, RuntimeError) as error:
-                # a Ctrl-C in the instant in which prompt_toolkit's event loop ends comes as an error of that
-                if isinstance(error, RuntimeError) and str(error) != "Event loop is closed":
-                    raise
+            except KeyboardInterrupt:
                 waiting = ""
                 self._pasted.clear()
                 continue
@@ -112,7 +117,9 @@ class Repl:
                 continue
             self._remember(text)
             try:
-                self._shell.line(text)
+                with on_interrupt(signal.default_int_handler):
+                    self._heed()
+                    self._shell.line(text)
                 if self._shell.interrupted:
                     self._pasted.clear()
             except Leave:
@@ -141,6 +148,7 @@ class Repl:
     def _read(self, question: str) -> str:
         self._remote.forget()
         if self._pasted:
+            self._heed()
             line = self._pasted.popleft()
             self._screen.err(f"{question}{clean(line)}\n")
             return line
@@ -148,7 +156,40 @@ class Repl:
             return self._read_plainly(question)
         typed, self._typed = self._typed, ""
         self._prompt.color_depth = None if self._screen.err_colour else ColorDepth.DEPTH_1_BIT
-        return self._prompt.prompt(ANSI(self._screen.paint(question.rstrip(), BOLD) + " "), default=typed)
+        shown = ANSI(self._screen.paint(question.rstrip(), BOLD) + " ")
+        # again: a Ctrl-C at the end of a command may have kept the handler from being put back
+        with on_interrupt(self._on_interrupt):
+            # prompt_toolkit's own handler is there for a part of the time, and asyncio's for another: between them an
+            # exception in the midst of either leaves it useless for the next prompt
+            line = self._prompt.prompt(shown, default=typed, handle_sigint=False, pre_run=self._begun)
+            self._heed()
+        return line
+
+    def _heed(self) -> None:
+        """Where an interrupt came that no prompt has seen, what was about to be run is not."""
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def _begun(self) -> None:
+        """The prompt is there: what came before it has left ^C on the line, so another one is begun below."""
+        loop = self._prompt.app.loop
+        if self._interrupted and loop is not None:
+            loop.call_soon(self._clear)
+
+    def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """SIGINT while no command runs: from elsewhere, or in between. At the prompt itself Ctrl-C is a key."""
+        self._interrupted = True
+        loop = self._prompt.app.loop
+        if loop is not None:
+            with contextlib.suppress(RuntimeError):  # it is closed by now
+                loop.call_soon_threadsafe(self._clear)
+
+    def _clear(self) -> None:
+        app = self._prompt.app
+        if app.future is not None and not app.future.done():
+            self._interrupted = False
+            app.key_processor.send_sigint()
 
     def _typed_ahead(self) -> bytes:
         """What was typed behind the line under way, before the terminal was lent to a host. It is given once."""
@@ -157,8 +198,10 @@ class Repl:
         return typed.encode("utf-8", "surrogateescape")
 
     def _read_plainly(self, question: str) -> str:
+        self._interrupted = False
         try:
-            return read_line(self._screen, question)
+            with on_interrupt(signal.default_int_handler):
+                return read_line(self._screen, question)
         except (EOFError, KeyboardInterrupt):
             self._screen.err("\n")
             raise

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import re
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -468,23 +469,44 @@ def test_a_hint_stands_above_the_first_question(session: Session) -> None:
     assert err.getvalue() == "try this\n"
 
 
-def test_an_interrupt_in_the_instant_in_which_a_prompt_ends_is_one_at_the_next(
+def test_a_line_that_is_interrupted_before_it_has_begun_is_not_run(
     session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """prompt_toolkit then says that its event loop is closed: by the real prompt that cannot be brought about."""
-    answers: list[BaseException] = [RuntimeError("Event loop is closed"), EOFError()]
+    out, err = io.StringIO(), io.StringIO()
+    with create_pipe_input() as pipe:
+        repl = Repl(session, Screen(out, err, environ={}), input=pipe, output=DummyOutput(), history=InMemoryHistory())
+        entered: list[str] = []
 
-    def prompt(*_: object, **__: object) -> str:
-        raise answers.pop(0)
+        def remember(text: str) -> None:
+            entered.append(text)
+            if len(entered) == 1:
+                signal.raise_signal(signal.SIGINT)
 
+        monkeypatch.setattr(repl, "_remember", remember)
+        pipe.send_text(f"set fanout 3{ENTER}set fanout 4{ENTER}{CTRL_D}")
+        assert repl.loop() == 0
+    assert entered == ["set fanout 3", "set fanout 4"]
+    assert "fanout is 3" not in out.getvalue() + err.getvalue()
+    assert session.settings.fanout == 4
+
+
+def test_an_interrupt_between_two_prompts_ends_none_and_the_next_line_runs(session: Session) -> None:
     with create_pipe_input() as pipe:
         repl = Repl(
             session, Screen(io.StringIO(), io.StringIO(), environ={}), input=pipe, output=DummyOutput(),
             history=InMemoryHistory(),
         )  # fmt: skip
-        monkeypatch.setattr(repl._prompt, "prompt", prompt)
+        question = repl._question
+        asked: list[int] = []
+
+        def interrupted() -> str:
+            asked.append(len(asked))
+            if len(asked) == 1:
+                signal.raise_signal(signal.SIGINT)
+            elif len(asked) == 2:
+                pipe.send_text(f"set fanout 5{ENTER}{CTRL_D}")
+            return question()
+
+        repl._question = interrupted  # type: ignore[method-assign]  # to know when a prompt is about to be drawn
         assert repl.loop() == 0
-        answers[:] = [RuntimeError("another fault")]
-        with pytest.raises(RuntimeError, match="another fault"):
-            repl.loop()
-    assert answers == []
+    assert session.settings.fanout == 5
