@@ -427,14 +427,14 @@ def test_a_command_that_takes_too_long_is_ended_with_all_below_it(tmp_path: Path
 
 
 def test_memory_is_the_sum_over_all_processes(tmp_path: Path, mark: str) -> None:
-    one = f"{sys.executable} -c 'import time; x = b\"x\" * {HUGE}; time.sleep(1)'"
+    one = f"{sys.executable} -c 'import time; x = b\"x\" * {HUGE}; time.sleep(3)'"
     found = cost(tmp_path, "sh", "-c", f"{one} & {one}; wait", look_every=0.05)
     assert found.pss >= 2 * HUGE
     assert found.bound >= 2 * HUGE
 
 
 def test_who_was_busy_below_the_command_is_told_of_each_that_starts_no_other(tmp_path: Path, mark: str) -> None:
-    burn = f"import time\nwhile time.process_time() < {BURNED}: pass\ntime.sleep(0.5)"
+    burn = f"import time\nwhile time.process_time() < {BURNED}: pass\ntime.sleep(3)"
     one = f"{sys.executable} -c {shlex.quote(burn)}"
     found = cost(tmp_path, "sh", "-c", f"({one} & {one}; wait) & wait", look_every=0.05)
     assert len(found.busy) == 2

@@ -121,7 +121,7 @@ def test_keys_that_are_exchanged_in_the_midst_hold_nothing_up(transport: Transpo
     def send(message: paramiko.Message) -> None:
         if len(sent) == 3:  # in the middle of a request
             exchange_of_keys.start()
-            while transport.clear_to_send.is_set():
+            while transport.clear_to_send.is_set() and exchange_of_keys.is_alive():
                 time.sleep(0.001)
         sent.append(None)
         plain(message)

@@ -27,6 +27,19 @@ def ended(which: Callable[[], set[int]]) -> bool:
     return eventually(lambda: not which())
 
 
+def within_tries(seen: Callable[[], bool], left: Callable[[], set[int]]) -> bool:
+    """Whether ``seen`` is true once within three tries; what ``left`` finds after another is ended.
+
+    For what the product bounds by fractions of a second, and names where it did not see it: a machine that stands still
+    for as long is no fault of it.
+    """
+    for _ in range(3):
+        if seen():
+            return True
+        processes.end_all(left)
+    return False
+
+
 def with_command(text: str) -> set[int]:
     """The processes whose command line holds ``text`` (words are separated by NUL)."""
     found = set()

@@ -78,7 +78,7 @@ def test_a_host_that_does_not_read_holds_up_no_other_and_can_be_stopped(five: Se
     with (tmp_path / "in").open("wb") as file:
         file.truncate(20_000_000)
     found = run(
-        five, "case {host} in h0) exec sleep 6411;; *) wc -c;; esac", "h0,h1", timeout=3, stdin=str(tmp_path / "in")
+        five, "case {host} in h0) exec sleep 6411;; *) wc -c;; esac", "h0,h1", timeout=8, stdin=str(tmp_path / "in")
     )
     assert found.status() == {"h0": "timeout", "h1": "ok"}
     assert found.out["h1"] == ["20000000"]

@@ -334,13 +334,13 @@ def test_ctrl_c_ends_the_remote_commands_and_gives_130(base: list[str]) -> None:
 
 
 def test_ctrl_c_in_a_script_stops_the_line(base: list[str]) -> None:
-    process = running(base, "-c", "batch_run -h h1 -cmd 'echo up; exec sleep 6778'")
+    process = running(base, "-c", "batch_run -h h1 -cmd 'echo up; exec sleep 6781'")
     os.killpg(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
     _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "Traceback" not in err
-    assert ended_or_named(lambda: with_command("sleep\x006778"), err, waited=False)
+    assert ended_or_named(lambda: with_command("sleep\x006781"), err, waited=False)
 
 
 @pytest.mark.parametrize("after", [0.08, 0.15, 0.25, 0.35])

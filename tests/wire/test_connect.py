@@ -32,15 +32,17 @@ from tests.support.standin import StandIn
 
 @pytest.fixture
 def good(sshd: Sshd, accounts: list[Account], client_key: Key) -> str:
-    return host_section("good", sshd, accounts[0], client_key)
+    return host_section("good", sshd, accounts[0], client_key, connect_timeout="60")
 
 
-def beside_a_good_host(folder: Path, sshd: Sshd, good: str, address: str, port: int, seconds: float = 1.0) -> Outcome:
+def beside_a_good_host(folder: Path, sshd: Sshd, good: str, address: str, port: int, seconds: float = 2.0) -> Outcome:
     """Run on a good host and on a bad one; the good one is right whatever the bad one does."""
-    bad = f"[host:bad]\naddress = {address}\nport = {port}\nuser = nobody\npassword = x\n"
+    bad = (
+        f"[host:bad]\naddress = {address}\nport = {port}\nuser = nobody\npassword = x\nconnect_timeout = {seconds:g}\n"
+    )
     known = write_known_hosts(folder, sshd.known_hosts_line)
     with Session(write_inventory(folder, good, bad), known_hosts=known) as session:
-        found = run(session, "echo right", "good,bad", connect_timeout=seconds)
+        found = run(session, "echo right", "good,bad")
         assert found.out == {"good": ["right"]}
         assert found.finished["good"].status == "ok"
         assert run(session, "echo again", "good").out == {"good": ["again"]}

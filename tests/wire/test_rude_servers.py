@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hostshell.core.events import Event
-from hostshell.core.model import Connect, Get, Run, Task, Terminal
+from hostshell.core.model import Connect, Get, Ping, Run, Task, Terminal
 from hostshell.core.turns import Note
 from hostshell.session import Session
 from tests.support.accounts import Account
@@ -42,18 +42,18 @@ LIMIT = 30.0  # seconds for a host's turn: a bound that is missing shows as a st
 
 @pytest.fixture
 def good(sshd: Sshd, accounts: list[Account], client_key: Key) -> str:
-    return host_section("good", sshd, accounts[0], client_key)
+    return host_section("good", sshd, accounts[0], client_key, connect_timeout="60")
 
 
 def beside_a_good_host(folder: Path, sshd: Sshd, good: str, bad: Faulty) -> Outcome:
     """Run on a good host and on a bad one, then on the good one again."""
-    section = f"[host:bad]\naddress = {bad.address}\nport = {bad.port}\nuser = anybody\npassword = {PASSWORD}\n"
+    section = f"[host:bad]\naddress = {bad.address}\nport = {bad.port}\nuser = anybody\npassword = {PASSWORD}\nconnect_timeout = 3\n"
     lines = [sshd.known_hosts_line]
     if isinstance(bad, Rude):
         lines.append(bad.known_hosts_line())
     known = write_known_hosts(folder, *lines)
     with Session(write_inventory(folder, good, section), known_hosts=known) as session:
-        found = run(session, "echo right", "good,bad", connect_timeout=2.0, timeout=LIMIT)
+        found = run(session, "echo right", "good,bad", timeout=LIMIT)
         assert found.out["good"] == ["right"]
         assert run(session, "echo again", "good").out == {"good": ["again"]}
     return found
@@ -100,7 +100,8 @@ def test_a_copy_to_a_server_that_never_answers_can_be_stopped_and_costs_the_conn
         section = f"[host:bad]\naddress = {rude.address}\nport = {rude.port}\nuser = u\npassword = {PASSWORD}\n"
         known = write_known_hosts(tmp_path, rude.known_hosts_line())
         with Session(write_inventory(tmp_path, section), known_hosts=known) as session:
-            found = collect(session.stream(session.job(Get("x", str(tmp_path)), ["bad"], label="x", timeout=0.5)))
+            collect(session.stream(session.job(Ping(), ["bad"])))
+            found = collect(session.stream(session.job(Get("x", str(tmp_path)), ["bad"], label="x", timeout=1.0)))
             assert found.status() == {"bad": "timeout"}
             assert [one.host for one in session.connections()] == ["bad"]
 

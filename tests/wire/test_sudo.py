@@ -16,9 +16,8 @@ from hostshell.core.model import Login, Secret
 from hostshell.logins import NOTHING_SAID
 from hostshell.session import Session
 from hostshell.ssh.gate import STALL
-from tests.support import processes
 from tests.support.accounts import Account, public_folder
-from tests.support.endings import ended, with_command
+from tests.support.endings import ended, with_command, within_tries
 from tests.support.keys import Key
 from tests.support.running import Outcome, collect, host_section
 from tests.support.sshd import Sshd
@@ -200,14 +199,14 @@ def test_a_command_under_sudo_is_stopped_with_the_same_rights(
         if isinstance(event, Block):
             session.cancel()
 
-    with sudoers(accounts[4], *rules):
+    def seen_to_end() -> bool:
         task = session.inputs.command("echo up; sleep 6511; echo down", sudo=True)
-        found = collect(session.stream(session.job(task, ["a"], label="x")), cancel_at_output)
-        gone = ended(lambda: with_command("sleep\x006511"))
-        processes.end_all(lambda: with_command("sleep\x006511"))
-        assert found.finished["a"].status == "cancelled"
-        assert gone or found.finished["a"].may_still_run
-        assert gone
+        found = collect(session.stream(session.job(task, ["a"], label="x")), cancel_at_output).finished["a"]
+        assert found.status == "cancelled"
+        return not found.may_still_run and ended(lambda: with_command("sleep\x006511"))
+
+    with sudoers(accounts[4], *rules):
+        assert within_tries(seen_to_end, lambda: with_command("sleep\x006511"))
         assert run(session, "echo next").out["a"] == ["next"]
 
 
