@@ -43,14 +43,19 @@ def read_certificate(blob: bytes, name: str, now: float) -> Certificate | None:
     try:
         if not type_of(blob).endswith(CERTIFICATE):
             return None
-        line = type_of(blob).encode() + b" " + base64.b64encode(blob)
-        found = load_ssh_public_identity(line)
-        assert isinstance(found, SSHCertificate)
+        found = loaded(blob)
         key, authority = _host_key(found.public_key()), _host_key(found.signature_key())
     except UNREADABLE as error:
         nobody = HostKey("", "")
         return Certificate(nobody, nobody, f"it cannot be read ({type(error).__name__})")
     return Certificate(key, authority, _what_is_wrong(found, blob, name, now))
+
+
+def loaded(blob: bytes) -> SSHCertificate:
+    """A certificate as the cryptography package reads it, its signature not checked. Raises `UNREADABLE`."""
+    found = load_ssh_public_identity(type_of(blob).encode() + b" " + base64.b64encode(blob))
+    assert isinstance(found, SSHCertificate)
+    return found
 
 
 def _what_is_wrong(found: SSHCertificate, blob: bytes, name: str, now: float) -> str:

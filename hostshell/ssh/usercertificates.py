@@ -5,19 +5,17 @@ Must not know servers: which names theirs map to whom (AuthorizedPrincipalsFile)
 
 from __future__ import annotations
 
-import base64
 import time
 
 from cryptography.hazmat.primitives.serialization.ssh import (
     SSHCertificate,
     SSHCertificateType,
-    load_ssh_public_identity,
 )
 
 from hostshell.core.clean import clean
 from hostshell.core.keyformat import CERTIFICATE, type_of
 from hostshell.core.records import dataclass
-from hostshell.ssh.certificates import UNREADABLE
+from hostshell.ssh.certificates import UNREADABLE, loaded
 
 _MOST = 3  # names that are shown
 _LONGEST = 60  # characters of one
@@ -40,9 +38,7 @@ def remark(blob: bytes, user: str, now: float) -> Remark | None:
     try:
         if not type_of(blob).endswith(CERTIFICATE):
             return None
-        found = load_ssh_public_identity(type_of(blob).encode() + b" " + base64.b64encode(blob))
-        assert isinstance(found, SSHCertificate)
-        return _of(found, user, now)
+        return _of(loaded(blob), user, now)
     except UNREADABLE as error:
         return Remark(f"cannot be read ({type(error).__name__})", "ssh-keygen -L -f shows what it holds", sure=False)
 

@@ -47,7 +47,8 @@ def good(sshd: Sshd, accounts: list[Account], client_key: Key) -> str:
 
 def beside_a_good_host(folder: Path, sshd: Sshd, good: str, bad: Faulty) -> Outcome:
     """Run on a good host and on a bad one, then on the good one again."""
-    section = f"[host:bad]\naddress = {bad.address}\nport = {bad.port}\nuser = anybody\npassword = {PASSWORD}\nconnect_timeout = 3\n"
+    section = f"[host:bad]\naddress = {bad.address}\nport = {bad.port}\nuser = anybody\npassword = {PASSWORD}\n"
+    section += "connect_timeout = 3\n"
     lines = [sshd.known_hosts_line]
     if isinstance(bad, Rude):
         lines.append(bad.known_hosts_line())
