@@ -47,9 +47,7 @@ class Logins:
         self._refused: set[tuple[str, str]] = set()  # host and user
         self._looked_up: dict[tuple[str, str | None, bool], Secret | None] = {}  # passphrases, for one job
         self._default_keys: dict[str | None, list[str]] = {}  # those to be asked for, by the agent; for one job
-        self._not_got: dict[
-            object, SecretError
-        ] = {}  # what could not be got, for one job: it is not tried host by host
+        self._not_got: dict[object, SecretError] = {}  # for one job: what failed is not tried host by host
 
     def refused(self, name: str) -> None:
         """A host has said no to its password: it is not offered there again."""
@@ -204,7 +202,7 @@ class Logins:
             return ()
         agent = "none" if host.identities_only else host.identity_agent  # what else it has would not be offered
         if agent not in self._default_keys:
-            self._default_keys[agent] = locked_alone([f"~/.ssh/{name}" for name in DEFAULT_KEYS], agent)
+            self._default_keys[agent] = locked_alone(DEFAULT_KEYS, agent)
         return self._default_keys[agent]
 
     def _secret(self, source: SecretSource, what: str, name: str) -> Secret:

@@ -16,7 +16,8 @@ AGENT_LIST = b"\0\0\0\x01\x0b"  # SSH_AGENTC_REQUEST_IDENTITIES
 AGENT_KEYS = 12  # SSH_AGENT_IDENTITIES_ANSWER
 MOST_KEYS = 2048  # in an agent; more than anybody has
 OPENSSH = b"OPENSSH PRIVATE KEY"  # between the dashes, in the format of ssh-keygen
-DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")  # ssh's own order, less what needs hardware or is retired
+# where nothing names a key; ssh's own order, less what needs hardware or is retired
+DEFAULT_KEYS = ("~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa")
 _MAGIC = b"openssh-key-v1\0"
 _ARMOUR = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----(.*?)-----END", re.DOTALL)
 _PUBLIC = re.compile(rb"\s*(?:[a-z0-9@.-]+)[ \t]+([A-Za-z0-9+/]+={0,2})(?:\s|$)")

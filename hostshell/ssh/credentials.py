@@ -21,7 +21,6 @@ from hostshell.ssh import privatekey
 from hostshell.ssh.agent import AgentKey, Agents
 from hostshell.ssh.failures import ConnectFailed
 
-DEFAULT_FILES = tuple(f"~/.ssh/{name}" for name in DEFAULT_KEYS)
 LARGEST_FILE = 256 * 1024  # bytes of a key or certificate file
 
 
@@ -64,7 +63,7 @@ class Keyring:
         given: set[bytes] = {own.key.asbytes() for own in self._seen_as_own(host)}
         for path in named:
             yield from _once(self._of_file(host, path, problems), given)
-        defaults = [] if host.identity_files is not None else DEFAULT_FILES
+        defaults = [] if host.identity_files is not None else DEFAULT_KEYS
         if not host.identities_only:
             for key in self._agent_keys(host, problems):
                 yield from _once([Identity(key, "the agent's key")], given)

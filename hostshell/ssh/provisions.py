@@ -12,10 +12,10 @@ import threading
 import time
 
 from hostshell.core.events import Failure
-from hostshell.core.keyformat import describe, public_of
+from hostshell.core.keyformat import DEFAULT_KEYS, describe, public_of
 from hostshell.core.model import Host
 from hostshell.ssh.agent import Agents
-from hostshell.ssh.credentials import DEFAULT_FILES, read_file, why_unusable
+from hostshell.ssh.credentials import read_file, why_unusable
 from hostshell.ssh.failures import ConnectFailed
 from hostshell.ssh.trace import Taking, Trace
 from hostshell.ssh.usercertificates import remark
@@ -83,7 +83,7 @@ def _look_at_key(path: str, host: Host, step: Taking, held: frozenset[bytes]) ->
 
 def _look_at_certificates(host: Host, step: Taking, held: frozenset[bytes]) -> None:
     """Say what has a server refuse them: those beside the keys, those of CertificateFile, and the agent's."""
-    keys = host.identity_files if host.identity_files is not None else DEFAULT_FILES
+    keys = host.identity_files if host.identity_files is not None else DEFAULT_KEYS
     beside = [f"{path}-cert.pub" for path in (*([host.key] if host.key is not None else ()), *keys)]
     found = [(path, public_of(read_file(path) or b"")) for path in dict.fromkeys((*host.certificate_files, *beside))]
     listed = () if host.identities_only else sorted(held)
