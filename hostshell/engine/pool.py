@@ -121,8 +121,9 @@ class Pool:
             if self._started or self._closed:
                 return
             self._started = True
-        self._starter = threading.Thread(target=self._start_all, name="pool starter", daemon=True)
-        self._starter.start()
+        starter = threading.Thread(target=self._start_all, name="pool starter", daemon=True)
+        starter.start()
+        self._starter = starter  # only now: where an interrupt kept it from starting, nobody can wait for its end
 
     def _start_all(self) -> None:
         try:

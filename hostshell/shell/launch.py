@@ -63,7 +63,8 @@ def launch(
     gc.enable()
     with session:
         if start:
-            session.start()
+            with held_back():  # not in the midst of starting a thread
+                session.start()
         try:
             if prompt:
                 with held_back():

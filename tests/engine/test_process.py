@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 import venv
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
@@ -111,6 +112,18 @@ def test_no_process_is_left_after_close() -> None:
     pool.close()
     assert not any(pid is not None and processes.is_running(pid) for pid in pids)
     pool.close()  # twice does no harm
+
+
+def test_a_pool_whose_start_was_interrupted_can_be_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    pool = Pool(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.start()
+    pool.close()
 
 
 def test_a_pool_that_cannot_start_says_so_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
